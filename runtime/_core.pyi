@@ -1,0 +1,189 @@
+"""The native core: what Python may ask of C++, and what it is told back.
+
+C++ never calls Python. A `Cpu` runs guest code until something happens that needs a decision and returns a `Stop`;
+everything that decides lives in Python. Addresses are plain ints: `guest` ones are what the program sees, `offset` ones
+count bytes from the start of the arena (the engine's "physical" address), `host` ones are pointers in this process.
+Lengths are bytes. Permissions are the bits R, W, X. Calls marked [nogil] release the interpreter lock.
+
+Locks. One engine serves all tasks of a process, and at most one task is inside guest code: the *baton*. `Cpu.run` takes
+it, every method here that touches the engine or the page table takes it (kicking the runner out for a moment when it
+must), and it is never held while Python runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+R: Final = 1
+W: Final = 2
+X: Final = 4
+
+class MemoryFault(Exception):
+    """A guest address that could not be read or written. args == (address,): the first byte that failed."""
+
+    address: int
+
+class Stop:
+    """Why `Cpu.run` came back (plain int constants; no enum on the launch path)."""
+
+    SYSCALL: Final = 1  # Cpu.call holds (number, a0, ..., a5); pc is after the instruction
+    FAULT: Final = 2  # Cpu.fault holds (address, access, mapped): exact address; access is R, W or X;
+    #                   mapped: 0 nothing there (MAPERR), 1 permission (ACCERR), 2 beyond the file's end (SIGBUS ADRERR)
+    ILLEGAL: Final = 3  # pc is at the instruction
+    TRAP: Final = 4  # Cpu.trap holds the engine's exception number; the architecture's facts say what it means
+    BREAKPOINT: Final = 5  # pc is at an address given to Engine.breakpoints
+    KICKED: Final = 6  # somebody called kick(), or a signal was recorded; consumed by returning it
+
+class ErrorStyle:
+    """How a system call's failure is shown to the guest."""
+
+    NEGATIVE: Final = 0  # result register holds -errno
+    FLAG_REGISTER: Final = 1  # result holds errno and the error register is 1, else 0 (mips a3)
+    CR0_SO: Final = 2  # result holds errno and bit 28 (0x10000000, cr0.SO) of the error register is set, else clear (ppc)
+
+class Arena:
+    """A PROT_NONE, NORESERVE reservation of host address space that holds all guest memory of the process.
+
+    Tries `size`, then halves down to `least`; OSError(ENOMEM) when even that fails (RLIMIT_AS). Host pages in it are
+    mapped by Python with `syscall(SYS["mmap"], arena.base + offset, ...)`. Never unmapped, only replaced.
+    """
+
+    base: Final[int]
+    size: Final[int]
+    def __init__(self, size: int, least: int) -> None: ...
+
+class PageTable:
+    """Guest address -> (arena offset, permissions), at `page` granularity (the engine page). The only truth for guest
+    permissions. Kept as sorted, merged ranges, so a reservation of terabytes costs one entry."""
+
+    page: Final[int]
+    def __init__(self, arena: Arena, page: int) -> None: ...
+    def install(self, guest: int, length: int, offset: int, perms: int) -> None:
+        """Map [guest, guest+length) to the arena from `offset` on, replacing what was there. ValueError if unaligned.
+        Stale TLB entries are flushed before this returns, unless the range was empty before."""
+    def protect(self, guest: int, length: int, perms: int) -> None:
+        """Change permissions of what is installed in the range; holes stay holes. Flushes only when something is revoked."""
+    def remove(self, guest: int, length: int) -> None: ...
+    def clear(self) -> None:
+        """Forget everything (execve)."""
+    def limit(self, guest: int, length: int) -> None:
+        """Bytes of the range from which accesses are 'beyond the file's end' (Stop.FAULT mapped == 2, MemoryFault)."""
+    def ranges(self) -> list[tuple[int, int, int, int]]:
+        """(guest start, guest end, offset, perms), sorted, merged."""
+    def lookup(self, guest: int) -> tuple[int, int] | None:
+        """(offset, perms) of the byte, or None."""
+    def read(self, guest: int, length: int) -> bytes:
+        """MemoryFault at the first byte without R. Never a host signal, also past the end of a truncated file."""
+    def write(self, guest: int, data: bytes | bytearray | memoryview) -> None:
+        """MemoryFault at the first byte without W (bytes before it are written, as copy_to_user does). Drops translations of the bytes."""
+    def poke(self, guest: int, data: bytes | bytearray | memoryview) -> None:
+        """As write, but needs only that the page is installed (loader, ptrace): permissions are not asked."""
+    def cstring(self, guest: int, limit: int) -> bytes:
+        """Bytes up to and without the NUL. MemoryFault; ValueError when there is no NUL in `limit` bytes."""
+    def read_u32(self, guest: int) -> int: ...  # host byte order
+    def compare_exchange_u32(self, guest: int, expected: int, value: int) -> int:
+        """Atomic on the host; returns the value found (equal to expected: stored)."""
+    def spans(self, guest: int, length: int, access: int) -> list[tuple[int, int]]:
+        """The buffer as host memory: [(host address, bytes), ...], merged where contiguous, for readv/writev-like host calls.
+        Stops at the first byte without `access`; MemoryFault only if that is the very first byte (length 0: []).
+        With access W: translations in the buffer are dropped, and the pages count as written (journal)."""
+    def host(self, guest: int, length: int, access: int) -> int:
+        """Host address of a buffer that must be accessible and contiguous in the arena (futex words, small structs); MemoryFault if not."""
+    def journal_begin(self) -> None:
+        """From now on remember which pages are written, by guest or host (a vfork child)."""
+    def journal_take(self) -> list[tuple[int, bytes]]:
+        """(guest page address, its bytes) of every page written since; ends the journal. Shared mappings are not in it."""
+
+class Engine:
+    """One Unicorn instance over a page table. Every fact about the architecture comes in through the arguments."""
+
+    def __init__(
+        self,
+        table: PageTable,
+        *,
+        arch: int,  # UC_ARCH_*
+        mode: int,  # UC_MODE_*
+        model: int,  # UC_CPU_*, or -1 for the default
+        setup: Sequence[tuple[int, int]],  # (register id, value) written into every new Cpu
+        page_settable: bool,  # set UC_CTL_UC_PAGE_SIZE to table.page
+        syscall_traps: Sequence[int],  # exception numbers (UC_HOOK_INTR) that are the system call instruction
+        syscall_insn: int,  # instruction id for UC_HOOK_INSN (x86 SYSCALL), or -1
+        number: int,  # register ids
+        arguments: Sequence[int],
+        result: int,
+        error: int,  # or -1
+        error_style: int,  # ErrorStyle
+        pc: int,
+        sp: int,
+    ) -> None: ...
+    def invalidate(self, offset: int, length: int) -> None:
+        """Drop translations made from these bytes of the arena."""
+    def flush(self) -> None:
+        """Empty the TLB (it also grows then)."""
+    def breakpoints(self, addresses: Sequence[int]) -> None:
+        """Guest addresses at which run() stops before executing (arm kernel helpers, x86 vsyscall entries)."""
+    def fast_calls(self, names: Mapping[int, str]) -> None:
+        """System call number -> name of a native fast call (FAST_CALLS) answered inside run(); {} switches all off."""
+    def before_fork(self) -> None:
+        """Take the baton, so that no task is inside guest code."""
+    def after_fork_parent(self) -> None: ...
+    def after_fork_child(self, cpu: Cpu) -> None:
+        """`cpu` is the only task left."""
+    counters: dict[str, int]  # fills, flushes, stops, fast calls, switches: for the bench and --stats
+
+class Cpu:
+    """The registers of one task, on the shared engine. Bound to the host thread that calls `bind`."""
+
+    call: tuple[int, ...]  # after Stop.SYSCALL: (number, a0, ...): unsigned, register width
+    fault: tuple[int, int, int]
+    trap: int
+    def __init__(self, engine: Engine, copy: Cpu | None = None) -> None:
+        """Fresh registers (facts' setup), or a copy of another task's (clone)."""
+    def bind(self) -> None:
+        """The calling host thread runs this Cpu from now on: kicks and recorded signals of that thread are its own."""
+    def run(self) -> int:
+        """Run guest code until a Stop. [nogil] Gives up the baton when it stops, and now and then when others wait."""
+    def kick(self) -> None:
+        """From any thread: make run() return KICKED, and a blocking syscall() return -ERESTART, now or at their next start. Level-triggered."""
+    def get(self, register: int) -> int:
+        """Unsigned value of a general register (up to 64 bits)."""
+    def set(self, register: int, value: int) -> None: ...
+    def get_many(self, registers: Sequence[int]) -> list[int]: ...
+    def set_many(self, registers: Sequence[int], values: Sequence[int]) -> None: ...
+    def get_bytes(self, register: int, size: int) -> bytes:
+        """A wide register (vector, x87), guest-independent little-endian bytes as Unicorn gives them."""
+    def set_bytes(self, register: int, data: bytes) -> None: ...
+    def set_result(self, value: int) -> None:
+        """The system call's result (>= 0, or -errno in the *guest's* numbering) by the facts' ErrorStyle."""
+    def reset(self) -> None:
+        """Fresh registers (execve)."""
+    def take_signal(self) -> tuple[int, bytes] | None:
+        """(signal number, host siginfo_t, 128 bytes) that was recorded for this thread, and forget it."""
+
+ERESTART: Final = 512  # syscall() gives -ERESTART: nothing was done, start it again after signals are dealt with
+
+def syscall(number: int, *args: int | bytes | bytearray | memoryview) -> int:
+    """A host system call that may block: [nogil], and race-free against a kick or a signal of this thread's bound Cpu.
+    Buffers pass their address (bytearray to be written to). Result >= 0, -errno, or -ERESTART."""
+
+def quick_syscall(number: int, *args: int | bytes | bytearray | memoryview) -> int:
+    """A host system call that does not block: keeps the interpreter lock, ignores kicks. Result >= 0 or -errno."""
+
+SYS: dict[str, int]  # every __NR_* of the host: {"read": 0, ...}
+HOST_PAGE: int
+HOST_MACHINE: str  # "x86_64", "aarch64"
+FAST_CALLS: tuple[str, ...]
+KICK_SIGNAL: int  # 64: the one host signal that is ours
+
+def signals_start() -> None:
+    """Once, in the first thread: install the kick handler and the handlers for our own faults; take SIGINT and SIGPIPE back from Python."""
+
+def signal_action(signo: int, kind: int, flags: int = 0) -> int:
+    """Host disposition of a signal 1..64: kind 0 default, 1 ignore, 2 record for the guest. flags: SA_NOCLDSTOP | SA_NOCLDWAIT
+    of the host. Returns 0 or -errno. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP and KICK_SIGNAL are recorded only when sent (si_code <= 0)."""
+
+def signal_mask(mask: int) -> None:
+    """Blocked signals of the calling thread: bit n-1 is signal n. KICK_SIGNAL is never blocked on the host."""
+
+def signal_mask_get() -> int: ...
+def open_fds() -> list[int]:
+    """Descriptors open in this process, sorted, with or without /proc."""
