@@ -1,0 +1,180 @@
+"""From a number in a register to a Python function, and back to a number: decode, call, one exit for errors.
+
+Handlers are keyed by kernel entry point; an architecture's table says which number means which entry and in which
+flavour (`Row.variant`). Binding a row to its handler happens at the first call and is kept, over fork and exec too.
+"""
+
+from runtime._core import ERESTART, MemoryFault
+from runtime.abi.errors import EFAULT, ENOSYS, GuestError
+from runtime.syscalls.kinds import Argument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from runtime.arch.architecture import Architecture
+    from runtime.arch.table import Row
+    from runtime.task.task import Task
+
+    Handler = Callable[..., int | None]
+
+MAX_ERRNO = 4095  # linux/err.h
+
+
+class Definition:
+    """One kernel entry point that Octavo implements. `fast` names its twin in the native core, where it has one."""
+
+    __slots__ = ("entry", "fast", "handler", "kinds", "names")
+
+    def __init__(self, entry: str, handler: "Handler", fast: str) -> None:
+        self.entry = entry
+        self.handler = handler
+        self.fast = fast
+        notes = dict(handler.__annotations__)
+        notes.pop("return", None)
+        notes.pop("task")
+        self.names = tuple(notes)
+        self.kinds: tuple[type[Argument], ...] = tuple(notes.values())
+
+
+DEFINITIONS: dict[str, Definition] = {}  # filled at import by @syscall, constant afterwards
+DECLINED: dict[str, str] = {}  # entry -> why it answers ENOSYS on purpose (declined.py)
+
+
+def syscall(handler: "Handler | None" = None, *, entry: str = "", fast: str = "") -> "Any":
+    """Define the handler of a kernel entry point, named by the function unless `entry` says otherwise.
+
+    The handler gets the Task and decoded arguments and returns the result: >= 0, -errno in the generic numbering,
+    -ERESTART from an interrupted host call, or None when the registers are already what they have to be (sigreturn,
+    execve). GuestError, OSError and MemoryFault become errnos.
+    """
+
+    def define(function: "Handler") -> "Handler":
+        name = entry or function.__name__
+        if name in DEFINITIONS:
+            raise ValueError(f"two handlers for {name}")
+        DEFINITIONS[name] = Definition(name, function, fast)
+        return function
+
+    return define if handler is None else define(handler)
+
+
+class Call:
+    """A table row bound to its definition for one architecture: ready to be called with a register list."""
+
+    __slots__ = ("definition", "handler", "plan", "row")
+
+    def __init__(self, arch: "Architecture", row: "Row", definition: Definition) -> None:
+        self.row = row
+        self.definition = definition
+        self.handler = definition.handler
+        self.plan = tuple(_plan(arch, row, definition))
+
+    def __call__(self, task: "Task", registers: "tuple[int, ...]") -> "int | None":
+        """registers: (number, a0, a1, ...) as the core gives them."""
+        arguments = []
+        for low, high, decode in self.plan:
+            raw = registers[low] if high is None else registers[low] | registers[high] << 32
+            arguments.append(raw if decode is None else decode(task, raw))
+        return self.handler(task, *arguments)
+
+    def show(self, task: "Task", registers: "tuple[int, ...]", result: int) -> str:
+        """The call as --strace prints it, without the result."""
+        raws = [
+            registers[low] if high is None else registers[low] | registers[high] << 32
+            for low, high, _ in self.plan
+        ]
+        task.trace_variant = self.row.variant
+        shown = [
+            kind.show(task, raw, raws[i + 1] if i + 1 < len(raws) else 0, result)
+            for i, (kind, raw) in enumerate(zip(self.definition.kinds, raws, strict=True))
+        ]
+        return f"{self.row.name}({', '.join(shown)})"
+
+
+def _plan(
+    arch: "Architecture", row: "Row", definition: Definition
+) -> "list[tuple[int, int | None, Any]]":
+    """(index of the register, index of the high half or None, decoder) per argument; index 0 is the call's number."""
+    plan: list[tuple[int, int | None, Any]] = []
+    index = 1
+    for kind in definition.kinds:
+        decode = kind.bind(arch, row)
+        if not kind.pair or arch.elf_class == 64:
+            plan.append((index, None, decode))
+            index += 1
+            continue
+        if arch.pair_alignment and index % 2 == 0:
+            index += 1  # the pair starts at an even argument: a0, a2, a4
+        low, high = (index + 1, index) if arch.elf_data == 2 else (index, index + 1)
+        plan.append((low, high, decode))
+        index += 2
+    return plan
+
+
+class SyscallTable:
+    """All rows of one architecture, bound to handlers as they are first called."""
+
+    def __init__(self, arch: "Architecture") -> None:
+        self.arch = arch
+        self.rows = arch.syscalls()
+        self.calls: dict[int, Call | None] = {}
+        self.reported: set[int] = set()
+
+    def find(self, number: int) -> "Call | None":
+        """None: not implemented, or not a system call at all."""
+        try:
+            return self.calls[number]
+        except KeyError:
+            row = self.rows.get(number)
+            definition = DEFINITIONS.get(row.entry) if row else None
+            call = Call(self.arch, row, definition) if row and definition else None
+            self.calls[number] = call
+            return call
+
+    def fast(self) -> dict[int, str]:
+        """Number -> native fast call, for Engine.fast_calls."""
+        return {
+            number: definition.fast
+            for number, row in self.rows.items()
+            if (definition := DEFINITIONS.get(row.entry)) and definition.fast and not row.variant
+        }
+
+    def unknown(self, task: "Task", number: int) -> int:
+        """ENOSYS, with one log line per number and process."""
+        if number not in self.reported:
+            self.reported.add(number)
+            row = self.rows.get(number)
+            if row is None:
+                task.log(f"system call {number} does not exist on {self.arch.name}: ENOSYS")
+            elif row.entry not in DECLINED:
+                task.log(f"system call {row.name} is not implemented: ENOSYS")
+        return -ENOSYS
+
+
+def dispatch(task: "Task") -> "int | None":
+    """Carry out the call in task.cpu.call. The result in the generic errno numbering, or None."""
+    registers = task.cpu.call
+    call = task.process.syscalls.find(registers[0])
+    if call is None:
+        result: int | None = task.process.syscalls.unknown(task, registers[0])
+    else:
+        try:
+            result = call(task, registers)
+        except GuestError as error:
+            result = -error.errno
+        except MemoryFault:
+            result = -EFAULT
+        except OSError as error:
+            result = -refuse_unknown(error)
+    if task.process.trace is not None and result != -ERESTART:
+        task.process.trace.call(task, call, registers, result)
+    return result
+
+
+def refuse_unknown(error: OSError) -> int:
+    """The errno of a host error; one without an errno is a defect of ours, not a guest's error."""
+    if error.errno is None or not 0 < error.errno <= MAX_ERRNO:
+        raise error
+    return error.errno
