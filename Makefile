@@ -1,0 +1,72 @@
+# Octavo: the targets people use. `make` alone lists them.
+#
+# The build is in place: .venv holds the dependencies, the native core is compiled into runtime/, and .venv/bin/octavo
+# starts the source tree directly. A change in Python needs no new build; a change in runtime/core needs `make build`.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+JOBS ?= $(shell nproc)
+VENV := .venv
+BIN := $(VENV)/bin
+TOOLS := packaging/tools
+ROOT := var/roots/arm64
+SUITE := debian:bookworm
+CORE_FILES := $(shell find runtime/core -type f 2>/dev/null)
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test check bench format clean
+
+help:
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: $(VENV)/.core $(BIN)/octavo ## create .venv with the octavo command, compile the native core
+
+$(VENV)/.python: pyproject.toml
+	$(TOOLS)/install-packages.sh build
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(TOOLS)/requirements.py pyproject.toml > $(VENV)/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
+	touch $@
+
+$(VENV)/.core: $(VENV)/.python $(CORE_FILES)
+	if test -f runtime/core/CMakeLists.txt; then $(BIN)/python $(TOOLS)/build_core.py --jobs $(JOBS); fi
+	touch $@
+
+$(BIN)/octavo: $(VENV)/.python $(TOOLS)/install_command.py
+	$(BIN)/python $(TOOLS)/install_command.py $@
+
+$(ROOT)/etc/os-release: | build
+	$(TOOLS)/install-packages.sh run
+	mkdir -p $(dir $(ROOT))
+	$(BIN)/octavo rootfs create $(SUITE) --arch arm64 $(ROOT)
+
+run: build $(ROOT)/etc/os-release ## run a shell, a pipeline and perl of Debian arm64 (creates the root the first time)
+	$(BIN)/octavo run --root $(ROOT) /bin/uname -m
+	$(BIN)/octavo run --root $(ROOT) /bin/sh -c 'cut -d: -f7 /etc/passwd | sort | uniq -c | sort -rn'
+	$(BIN)/octavo run --root $(ROOT) /usr/bin/perl -e 'printf "perl %vd on %s\n", $$^V, join " ", (split " ", `uname -srm`)[0, -1]'
+
+test: build ## run the tests: the quick ones, then the guest programs on every architecture
+	$(TOOLS)/install-packages.sh test
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "$(if $(filter 0,$(shell id -u)),(guest or root),guest) and not slow"
+
+check: build ## formatting, lint, types, import directions
+	$(TOOLS)/install-packages.sh check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	find runtime/core packaging/launcher tests/bench \( -name '*.cc' -o -name '*.h' \) 2>/dev/null | xargs -r clang-format --dry-run --Werror
+	$(BIN)/python -m pytest -q tests/unit/test_imports.py tests/unit/test_source.py
+
+bench: build ## medians and ratios against qemu-user 10, measured side by side
+	$(TOOLS)/install-packages.sh bench
+	$(BIN)/python -m tests.bench
+
+format: build ## rewrite the sources in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	find runtime/core packaging/launcher tests/bench \( -name '*.cc' -o -name '*.h' \) 2>/dev/null | xargs -r clang-format -i
+
+clean: ## remove what `make build` made; guest roots and downloads under var/ stay
+	rm -rf $(VENV) build runtime/_core*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis
