@@ -168,6 +168,10 @@ def syscall(number: int, *args: int | bytes | bytearray | memoryview) -> int:
 def quick_syscall(number: int, *args: int | bytes | bytearray | memoryview) -> int:
     """A host system call that does not block: keeps the interpreter lock, ignores kicks. Result >= 0 or -errno."""
 
+def address(buffer: bytes | bytearray | memoryview) -> int:
+    """Host address of a buffer's bytes, to put into a host struct (msghdr, sigevent). The caller keeps the buffer alive
+    and, for a bytearray, at its size."""
+
 def fork(flags: int, pidfd: bytearray | None = None) -> int:
     """A raw clone(2) of this process (flags: CLONE_* namespace bits, CLONE_PARENT, CLONE_PIDFD and the exit signal; never
     CLONE_VM), with the interpreter's own fork hooks around it. Child pid, 0 in the child, or -errno. pidfd: 4 bytes."""
