@@ -1,0 +1,153 @@
+/* Code that a program writes itself: generated, rewritten in place, shared between two mappings,
+ * unmapped and mapped anew, and pages that may not be executed. The "generated" code is a copy of
+ * a compiled leaf function, so the source holds for every architecture. */
+#include "case.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "fault.h"
+
+typedef int function(void);
+#define LEAF __attribute__((noinline, noclone, aligned(64)))
+LEAF static int eleven(void) { return 11; }
+LEAF static int twelve(void) { return 12; }
+LEAF static int thirteen(void) { return 13; }
+enum { CODE = 32 }; /* bytes: longer than any of the three */
+
+static size_t page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+
+/* The low bit of a Thumb function pointer is no part of its address. */
+static uintptr_t mode_bits(function *code) { return (uintptr_t)code & 1; }
+
+static void plant(void *at, function *code) {
+  function *volatile opaque = code; /* the compiler must not see through to the bytes */
+  memcpy(at, (void *)((uintptr_t)opaque & ~(uintptr_t)1), CODE);
+  __builtin___clear_cache((char *)at, (char *)at + CODE);
+}
+
+static int call(void *at) { return ((function *)((uintptr_t)at | mode_bits(eleven)))(); }
+
+static unsigned char *pages(size_t count, int prot) {
+  void *at = mmap(NULL, count * page(), prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) must_fail("mmap", __LINE__);
+  return at;
+}
+
+CASE(generate) {
+  unsigned char *at = pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
+  plant(at, eleven);
+  number("first", call(at));
+  plant(at, twelve);
+  number("rewritten", call(at));
+  int sum = 0;
+  for (int i = 0; i < 20; i++) {
+    plant(at, i % 2 ? eleven : thirteen);
+    sum += call(at);
+  }
+  number("alternating", sum);
+}
+
+CASE(write_then_protect) {
+  unsigned char *at = pages(1, PROT_READ | PROT_WRITE);
+  plant(at, eleven);
+  outcome("to executable", mprotect(at, page(), PROT_READ | PROT_EXEC));
+  number("first", call(at));
+  outcome("to writable", mprotect(at, page(), PROT_READ | PROT_WRITE));
+  plant(at, twelve);
+  outcome("to executable again", mprotect(at, page(), PROT_READ | PROT_EXEC));
+  number("second", call(at));
+  show("not writable", "%s", try_write(at + CODE));
+}
+
+CASE(remap) {
+  unsigned char *at = pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
+  plant(at, eleven);
+  number("first", call(at));
+  MUST(munmap(at, page()));
+  MUST(mmap(at, page(), PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+  plant(at, thirteen);
+  number("other code at the address", call(at));
+}
+
+CASE(two_views) {
+  int fd = MUST(memfd_create("code", 0));
+  MUST(ftruncate(fd, (off_t)page()));
+  unsigned char *writer = mmap(NULL, page(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  unsigned char *runner = mmap(NULL, page(), PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+  plant(writer, eleven);
+  __builtin___clear_cache((char *)runner, (char *)runner + CODE);
+  number("first", call(runner));
+  plant(writer, twelve);
+  __builtin___clear_cache((char *)runner, (char *)runner + CODE);
+  number("rewritten through the other", call(runner));
+}
+
+CASE(read_into_code) {
+  unsigned char *at = pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
+  plant(at, eleven);
+  number("first", call(at));
+  int ends[2];
+  MUST(pipe(ends));
+  function *volatile other = twelve;
+  MUST(write(ends[1], (void *)((uintptr_t)other & ~(uintptr_t)1), CODE));
+  number("read", read(ends[0], at, CODE));
+  __builtin___clear_cache((char *)at, (char *)at + CODE);
+  number("second", call(at));
+}
+
+CASE(file_of_code) {
+  int fd = MUST(open("code", O_RDWR | O_CREAT | O_TRUNC, 0700));
+  MUST(ftruncate(fd, (off_t)page()));
+  function *volatile opaque = eleven;
+  MUST(pwrite(fd, (void *)((uintptr_t)opaque & ~(uintptr_t)1), CODE, 0));
+  unsigned char *at = mmap(NULL, page(), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
+  number("mapped", call(at));
+  opaque = thirteen;
+  MUST(pwrite(fd, (void *)((uintptr_t)opaque & ~(uintptr_t)1), CODE, 0));
+  __builtin___clear_cache((char *)at, (char *)at + CODE);
+  number("after the file changed", call(at));
+}
+
+CASE(fork_and_rewrite) {
+  unsigned char *at = pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
+  plant(at, eleven);
+  number("parent first", call(at));
+  pid_t pid = start();
+  if (pid == 0) {
+    plant(at, twelve);
+    _exit(call(at));
+  }
+  status("child", finish(pid));
+  number("parent unchanged", call(at));
+}
+
+CASE(unmapped_code) {
+  unsigned char *at = pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
+  plant(at, eleven);
+  number("first", call(at));
+  MUST(munmap(at, page()));
+  fault_install();
+  if (sigsetjmp(fault_jump, 1) == 0) show("ran", "%d", call(at));
+  show("fault", "%s", fault_text(at));
+}
+
+CASE(data_is_dropped) {
+  unsigned char *at = pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
+  plant(at, eleven);
+  number("first", call(at));
+  outcome("dontneed", madvise(at, page(), MADV_DONTNEED));
+  plant(at + CODE, thirteen);
+  number("bytes gone", at[0] + at[1] + at[2] + at[3]);
+  number("new code beside", call(at + CODE));
+}
+
+CASE(copy_with_move) {
+  unsigned char *at = pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
+  plant(at, thirteen);
+  number("first", call(at));
+  unsigned char *moved = mremap(at, page(), 4 * page(), MREMAP_MAYMOVE);
+  number("moved", call(moved));
+  plant(moved, eleven);
+  number("moved and rewritten", call(moved));
+}
