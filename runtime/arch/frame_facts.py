@@ -35,7 +35,7 @@ class FrameFacts:
         size: int,  # of the frame, with everything after the ucontext
         align: int,  # of the frame's address
         red_zone: int = 0,  # bytes below sp that the interrupted code may use
-        below: int = 0,  # bytes between the handler's sp and the frame (a caller's save area); a back chain goes to its start on ppc
+        below: int = 0,  # bytes between the handler's sp and the frame (ppc: a caller's save area, with a back chain at its start); the trampoline takes them off
         info: int,  # offset of siginfo
         ucontext: int,  # offset of struct ucontext
         stack: int,  # offset of uc_stack

@@ -152,25 +152,24 @@ class SyscallTable:
                 task.log(f"system call {row.name} is not implemented: ENOSYS")
         return -ENOSYS
 
-
-def dispatch(task: "Task") -> "int | None":
-    """Carry out the call in task.cpu.call. The result in the generic errno numbering, or None."""
-    registers = task.cpu.call
-    call = task.process.syscalls.find(registers[0])
-    if call is None:
-        result: int | None = task.process.syscalls.unknown(task, registers[0])
-    else:
-        try:
-            result = call(task, registers)
-        except GuestError as error:
-            result = -error.errno
-        except MemoryFault:
-            result = -EFAULT
-        except OSError as error:
-            result = -refuse_unknown(error)
-    if task.process.trace is not None and result != -ERESTART:
-        task.process.trace.call(task, call, registers, result)
-    return result
+    def dispatch(self, task: "Task") -> "int | None":
+        """Carry out the call in task.cpu.call. The result in the generic errno numbering, or None."""
+        registers = task.cpu.call
+        call = self.find(registers[0])
+        if call is None:
+            result: int | None = self.unknown(task, registers[0])
+        else:
+            try:
+                result = call(task, registers)
+            except GuestError as error:
+                result = -error.errno
+            except MemoryFault:
+                result = -EFAULT
+            except OSError as error:
+                result = -refuse_unknown(error)
+        if task.process.trace is not None and result != -ERESTART:
+            task.process.trace.call(task, call, registers, result)
+        return result
 
 
 def refuse_unknown(error: OSError) -> int:

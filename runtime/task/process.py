@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from runtime._core import Arena, Engine, PageTable
     from runtime.arch.architecture import Architecture
+    from runtime.loader import Program
     from runtime.loader.elf import LoadedImage
     from runtime.memory.space import AddressSpace
     from runtime.policy import PageSizes
@@ -45,7 +46,8 @@ class Settings:
 class Process:
     """One guest process.
 
-    `lock` guards `tasks` and `actions`; memory has its own lock. It is never held over a call that may block.
+    `lock` guards `tasks`, `waiters`, `closing` and `actions`; memory has its own lock. It is never held over a call that
+    may block.
     """
 
     __slots__ = (
@@ -53,17 +55,18 @@ class Process:
         "arch",
         "arena",
         "auxv",
+        "closing",
         "command_line",
+        "commpage_entries",
         "engine",
         "environment",
-        "ended",
-        "exit_status",
         "image",
         "leader",
         "lock",
         "memory",
         "pages",
         "personality",
+        "reserved_fds",
         "settings",
         "successor",
         "syscalls",
@@ -72,6 +75,7 @@ class Process:
         "trace",
         "vfork",
         "view",
+        "waiters",
     )
 
     arch: "Architecture"
@@ -91,15 +95,51 @@ class Process:
         self.tasks: dict[int, Task] = {}  # tid -> Task
         self.leader = 0  # tid of the thread group leader: the pid
         self.lock = _thread.allocate_lock()
-        self.ended = _thread.allocate_lock()  # released each time a task has left `tasks`
-        self.successor: Callable[[Task], None] | None = None  # what the leader does once it is alone (execve)
-        self.exit_status: int | None = None
+        self.waiters: list[_thread.LockType] = []  # held locks, each released when a task leaves `tasks`
+        self.closing = False  # the other tasks have been told to end; new ones end at once
+        self.successor: tuple[Task, Program] | None = None  # the leader goes on with this program (execve by another task)
         self.personality = 0
+        self.commpage_entries: dict[int, Callable[[Task], None]] = {}  # guest address -> what a jump there does
+        self.reserved_fds: set[int] = set()  # descriptors of our own that the guest may not close
         self.vfork: int | None = None  # descriptor to the parent that waits for our exec or exit
         self.command_line = b""  # argv, each NUL-terminated: /proc/self/cmdline
         self.environment = b""
         self.auxv = b""  # as on the stack: /proc/self/auxv
+        if settings.log_fd > 2:
+            self.reserved_fds.add(settings.log_fd)
 
     def log(self, message: str) -> None:
         """One line on the log, in one write so that processes do not mix."""
-        quick_syscall(SYS["write"], self.settings.log_fd, line := f"octavo: {message}\n".encode(), len(line))
+        line = f"octavo: {message}\n".encode()
+        quick_syscall(SYS["write"], self.settings.log_fd, line, len(line))
+
+    def tell_others(self, task: "Task") -> None:
+        """Every task but this one is to end, at its next stop or blocking call."""
+        with self.lock:
+            self.closing = True
+            others = [other for other in self.tasks.values() if other is not task]
+            for other in others:
+                other.ending = True
+        for other in others:
+            other.cpu.kick()
+
+    def await_others(self, task: "Task | None") -> None:
+        """Until `task` is the only one left (None: no one is)."""
+        left = 0 if task is None else 1
+        while True:
+            with self.lock:
+                if len(self.tasks) <= left:
+                    self.closing = False
+                    return
+                waiter = _thread.allocate_lock()
+                waiter.acquire()
+                self.waiters.append(waiter)
+            waiter.acquire()
+
+    def leave(self, task: "Task") -> None:
+        """The task is no more."""
+        with self.lock:
+            self.tasks.pop(task.tid, None)
+            for waiter in self.waiters:
+                waiter.release()
+            self.waiters.clear()

@@ -21,6 +21,7 @@ class Task:
         "clear_child_tid",
         "cpu",
         "ending",
+        "exit_status",
         "memory",
         "process",
         "restore_mask",
@@ -44,6 +45,7 @@ class Task:
         self.clear_child_tid = 0  # guest address, futex-woken when the task ends
         self.robust_list = 0  # guest address of struct robust_list_head
         self.ending = False  # another task asked this one to end (exit_group, execve)
+        self.exit_status = 0  # of exit(2), kept for the leader's sake
         self.trace_variant = ""  # of the row being shown by --strace
 
     def log(self, message: str) -> None:

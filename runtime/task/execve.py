@@ -1,0 +1,183 @@
+"""execve(2), in the running process: no new interpreter, no new engine, translations kept (where builds gain most).
+
+Two halves. `prepare` reads and judges, and fails with the errno the guest is told. `install` is past the point of no
+return: what fails there ends the process, as in the kernel. The first program of a process takes the same two steps.
+"""
+
+from runtime._core import HOST_PAGE, SYS, address, open_fds, quick_syscall
+from runtime.abi.errors import EINVAL, GuestError
+from runtime.arch import load as load_architecture
+from runtime.image import ImageError
+from runtime.loader import Credentials, check, load, plan
+from runtime.policy import PageSizeError, decide
+from runtime.task.futex import exit_robust_list
+from runtime.task.loop import TaskEnd
+from runtime.task.machine import fit
+from runtime.task.signals import SIGSEGV, SS_DISABLE, die, reset_for_exec
+from runtime.task.vfork import release_parent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.arch.architecture import Architecture
+    from runtime.loader import Plan
+    from runtime.policy import PageSizes
+    from runtime.task.process import Process
+    from runtime.task.task import Task
+
+AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW = 0x1000, 0x100
+PR_SET_NAME = 15
+F_GETFD, FD_CLOEXEC = 1, 1
+COMM = 15  # bytes of a task's name
+RLIMIT_STACK = 3
+
+
+class Program:
+    """A program that can be run: what the loader found, and the machine it needs."""
+
+    __slots__ = ("arch", "native", "pages", "plan")
+
+    def __init__(self, plan: "Plan", arch: "Architecture | None", pages: "PageSizes | None") -> None:
+        self.plan = plan
+        self.native = arch is None
+        if arch is not None and pages is not None:  # both or neither: a native program has no machine
+            self.arch = arch
+            self.pages = pages
+
+
+def prepare(
+    process: "Process",
+    path: bytes,
+    argv: "Sequence[bytes]",
+    envp: "Sequence[bytes]",
+    *,
+    dirfd: int = -100,
+    flags: int = 0,
+) -> Program:
+    """Find out what running `path` means. ImageError, PageSizeError: it can't be run, nothing has changed."""
+    fd = dirfd if flags & AT_EMPTY_PATH and not path else None
+    name = b"/dev/fd/%d" % dirfd if fd is not None else path
+    if fd is None and dirfd != -100 and path[:1] != b"/":
+        name = b"/dev/fd/%d/%s" % (dirfd, path)  # what the kernel calls it (do_execveat_common)
+    close_on_exec = fd is not None and quick_syscall(SYS["fcntl"], fd, F_GETFD) & FD_CLOEXEC
+    found = plan(
+        process.view,
+        path if fd is None else name,
+        argv,
+        envp,
+        fd=fd,
+        dirfd=dirfd if fd is None else -100,
+        follow=not flags & AT_SYMLINK_NOFOLLOW,
+        inaccessible=bool(close_on_exec),
+    )
+    if fd is None:
+        found.execfn = name
+    try:
+        if found.image.native:
+            return Program(found, None, None)
+        arch = load_architecture(found.image.arch)
+        pages = decide(arch, found.images, HOST_PAGE, process.settings.page_size)
+        check(found, arch, pages, process.limits.soft(RLIMIT_STACK))
+    except BaseException:
+        found.close()
+        raise
+    return Program(found, arch, pages)
+
+
+def execute(
+    task: "Task", dirfd: int, path: bytes, argv: list[bytes], envp: list[bytes], flags: int
+) -> None:
+    """Replace the program. Returns with the registers at the new program's entry. GuestError: nothing has changed."""
+    process = task.process
+    if flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW):
+        raise GuestError(EINVAL)
+    try:
+        program = prepare(process, path, argv, envp, dirfd=dirfd, flags=flags)
+    except ImageError as error:
+        raise GuestError(error.errno) from error
+    except PageSizeError as error:
+        task.log(str(error))
+        raise GuestError(EINVAL) from error
+    if program.native:
+        _host_execve(process, program)
+    if process.trace is not None:
+        process.trace.executing(task, path, argv)
+    process.tell_others(task)
+    if task.tid != process.leader:
+        # The program goes on under the leader's tid, so on its host thread (leader.py).
+        process.successor = (task, program)
+        raise TaskEnd
+    process.await_others(task)
+    install(process, task, program)
+
+
+def install(process: "Process", task: "Task", program: Program) -> None:
+    """Past the point of no return: the old program is gone, the new one in its place."""
+    exit_robust_list(task)
+    task.robust_list = task.clear_child_tid = 0
+    task.alternate_stack = (0, 0, SS_DISABLE)
+    reset_for_exec(process)
+    release_parent(process)
+    _close_on_exec(process)
+    fit(process, task, program.arch, program.pages)
+    start(process, task, program)
+
+
+def start(process: "Process", task: "Task", program: Program) -> None:
+    """Load into the empty address space and set the registers to the entry."""
+    found = program.plan
+    try:
+        loaded = load(
+            found,
+            process.memory,
+            process.arch,
+            process.pages,
+            credentials(),
+            stack_limit=process.limits.soft(RLIMIT_STACK),
+        )
+    except GuestError as error:
+        name = found.execfn.decode(errors="backslashreplace")
+        task.log(f"{name}: can't be loaded into memory: errno {error.errno}")
+        die(task, SIGSEGV)
+    found.close()
+    process.image = loaded
+    process.executable = found.executable
+    process.command_line = b"".join(word + b"\0" for word in found.argv)
+    process.environment = b"".join(word + b"\0" for word in found.envp)
+    name = found.execfn.rpartition(b"/")[2][:COMM] + b"\0"
+    quick_syscall(SYS["prctl"], PR_SET_NAME, name)
+    process.arch.enter(task.cpu, loaded.entry, loaded.sp)
+
+
+def credentials() -> Credentials:
+    """What the auxiliary vector says of the user; AT_SECURE where real and effective ids differ."""
+    uid, euid = quick_syscall(SYS["getuid"]), quick_syscall(SYS["geteuid"])
+    gid, egid = quick_syscall(SYS["getgid"]), quick_syscall(SYS["getegid"])
+    return Credentials(uid=uid, euid=euid, gid=gid, egid=egid, secure=uid != euid or gid != egid)
+
+
+def _close_on_exec(process: "Process") -> None:
+    """Close the guest's descriptors marked so. Ours stay."""
+    for fd in open_fds():
+        if fd not in process.reserved_fds and quick_syscall(SYS["fcntl"], fd, F_GETFD) & FD_CLOEXEC:
+            quick_syscall(SYS["close"], fd)
+
+
+def _host_execve(process: "Process", program: Program) -> None:
+    """A program of the host's own kind: hand it to the host kernel. GuestError if that refuses."""
+    release_parent(process, last=False)
+    argv, arguments = vector(program.plan.argv)
+    envp, variables = vector(program.plan.envp)
+    result = quick_syscall(
+        SYS["execveat"], program.plan.image.fd, b"\0", argv, envp, AT_EMPTY_PATH
+    )
+    del arguments, variables  # the strings had to live until here
+    program.plan.close()
+    raise GuestError(-result)
+
+
+def vector(words: "Sequence[bytes]") -> tuple[bytes, list[bytes]]:
+    """A host array of string pointers, and what must stay alive while it is used."""
+    kept = [word + b"\0" for word in words]
+    return b"".join(address(word).to_bytes(8, "little") for word in kept) + bytes(8), kept

@@ -1,0 +1,90 @@
+"""The run loop of one task: run guest code until it stops, deal with the reason, again."""
+
+from runtime._core import ERESTART, Stop
+from runtime.task.signals import (
+    ACCERR,
+    ADRERR,
+    ILLOPN,
+    MAPERR,
+    SIGBUS,
+    SIGILL,
+    SIGSEGV,
+    deliver,
+    force,
+    rewind,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.task.task import Task
+
+
+class TaskEnd(BaseException):
+    """Leaves the loop of the current task: it has exited, or another task wants it gone."""
+
+
+def run(task: "Task") -> None:
+    """Run the task until it ends (TaskEnd is caught here)."""
+    cpu_run, set_result = task.cpu.run, task.cpu.set_result
+    dispatch = task.process.syscalls.dispatch
+    to_guest = task.arch.constants.errno_to_guest
+    try:
+        while True:
+            stop = cpu_run()
+            if stop == Stop.SYSCALL:
+                result = dispatch(task)
+                if result is None:
+                    continue
+                if result == -ERESTART:
+                    interrupted(task)
+                    continue
+                set_result(result if result >= 0 else -to_guest(-result))
+                if task.restore_mask is not None:
+                    end_suspension(task)
+            elif stop == Stop.KICKED:
+                if task.ending:
+                    raise TaskEnd
+                deliver(task)
+            else:
+                fault(task, stop)
+    except TaskEnd:
+        return
+
+
+def interrupted(task: "Task") -> None:
+    """A host call was cut short before it did anything: by a signal for the guest, or by a kick."""
+    if task.ending:
+        raise TaskEnd
+    if not deliver(task, interrupted=True):
+        rewind(task)
+        if task.restore_mask is not None:
+            end_suspension(task)
+
+
+def end_suspension(task: "Task") -> None:
+    """A call under a temporary mask has returned: deliver what that mask let in, then the old mask is back."""
+    if not deliver(task) and (mask := task.restore_mask) is not None:
+        task.restore_mask = None
+        task.block(mask)
+
+
+def fault(task: "Task", stop: int) -> None:
+    """Everything that is not a system call or a kick becomes a signal, unless memory can be made to fit."""
+    if stop == Stop.FAULT:
+        address, access, mapped = task.cpu.fault
+        if mapped == 2:
+            force(task, SIGBUS, ADRERR, address)
+        elif mapped == 1:
+            force(task, SIGSEGV, ACCERR, address)
+        elif not task.memory.grow(address):
+            force(task, SIGSEGV, MAPERR, address)
+    elif stop == Stop.ILLEGAL:
+        force(task, SIGILL, ILLOPN, task.cpu.get(task.arch.engine.pc))
+    elif stop == Stop.BREAKPOINT:
+        task.process.commpage_entries[task.cpu.get(task.arch.engine.pc)](task)
+    else:
+        known = task.arch.engine.traps.get(task.cpu.trap)
+        if known is None:
+            task.log(f"engine exception {task.cpu.trap} is not known for {task.arch.name}")
+            known = (SIGILL, ILLOPN)
+        force(task, *known, task.cpu.get(task.arch.engine.pc), task.cpu.trap)

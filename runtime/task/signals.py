@@ -1,0 +1,153 @@
+"""Signals: dispositions, delivery into a guest frame, synchronous faults, death.
+
+The host kernel does the queueing: dispositions SIG_DFL and SIG_IGN and the blocked mask are the host's own, so only
+caught signals come here. The core records one at a time and holds back the rest until `Task.block` sets a mask again.
+All signal numbers here are generic; the guest's numbering appears in the frame and at the system calls.
+"""
+
+from runtime._core import SYS, quick_syscall, signal_action, signal_mask
+from runtime.abi.errors import EINTR
+from runtime.task.frames import push_frame
+from runtime.task.siginfo import fault_info, host_info
+from runtime.task.vfork import release_parent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from runtime.task.process import Process
+    from runtime.task.siginfo import SigInfo
+    from runtime.task.task import Task
+
+SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV = 4, 5, 6, 7, 8, 9, 11
+SIGPIPE, SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH, SIGSYS = 13, 17, 18, 19, 23, 28, 31
+SIG_DFL, SIG_IGN = 0, 1
+SIGNALS = 64
+
+SA_NOCLDSTOP, SA_NOCLDWAIT, SA_SIGINFO = 0x1, 0x2, 0x4  # asm-generic/signal-defs.h
+SA_ONSTACK, SA_RESTART, SA_NODEFER = 0x08000000, 0x10000000, 0x40000000
+SA_RESETHAND, SA_RESTORER = 0x80000000, 0x04000000
+
+SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
+
+IGNORED_BY_DEFAULT = frozenset((SIGCHLD, SIGCONT, SIGURG, SIGWINCH))
+_HOST_DEFAULT, _HOST_IGNORE, _HOST_RECORD = 0, 1, 2  # runtime._core.signal_action
+
+MAPERR, ACCERR, ADRERR, ILLOPN, SI_KERNEL = 1, 2, 2, 2, 0x80  # si_code, asm-generic/siginfo.h
+
+
+class Action:
+    """struct sigaction of one signal: handler (guest address, SIG_DFL, SIG_IGN), SA_ flags, mask, restorer address."""
+
+    __slots__ = ("flags", "handler", "mask", "restorer")
+
+    def __init__(self, handler: int, flags: int = 0, mask: int = 0, restorer: int = 0) -> None:
+        self.handler = handler
+        self.flags = flags
+        self.mask = mask
+        self.restorer = restorer
+
+
+DEFAULT = Action(SIG_DFL)
+
+
+def bit(signo: int) -> int:
+    """A signal's bit in a mask."""
+    return 1 << signo - 1
+
+
+def set_action(process: "Process", signo: int, action: Action) -> None:
+    """Set a disposition and mirror it to the host."""
+    process.actions[signo] = action
+    _mirror(signo, action)
+
+
+def _mirror(signo: int, action: Action) -> None:
+    kind = {SIG_DFL: _HOST_DEFAULT, SIG_IGN: _HOST_IGNORE}.get(action.handler, _HOST_RECORD)
+    signal_action(signo, kind, action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT))
+
+
+def reset_for_exec(process: "Process") -> None:
+    """execve(2): caught signals go back to default, ignored ones stay ignored."""
+    for signo, action in process.actions.items():
+        if action.handler not in (SIG_DFL, SIG_IGN):
+            _mirror(signo, DEFAULT)
+    process.actions = {s: Action(SIG_IGN) for s, a in process.actions.items() if a.handler == SIG_IGN}
+
+
+def deliver(task: "Task", interrupted: bool = False) -> bool:
+    """Turn the recorded signal into a handler frame. interrupted: a system call gave -ERESTART and its registers still
+    stand as at its start, pc after it. True when a handler was set up; then that call is restarted or fails with EINTR
+    as SA_RESTART says. False: nothing to deliver, and the caller restarts the call."""
+    recorded = task.cpu.take_signal()
+    if recorded is None:
+        return False
+    signo, info = recorded
+    mask = task.blocked if task.restore_mask is None else task.restore_mask
+    if bit(signo) & task.blocked:  # arrived under a mask that is gone: back to the kernel's queue
+        quick_syscall(SYS["rt_tgsigqueueinfo"], task.process.leader, task.tid, signo, info)
+        signal_mask(task.blocked)
+        return False
+    action = task.process.actions.get(signo, DEFAULT)
+    if action.handler == SIG_IGN or (action.handler == SIG_DFL and signo in IGNORED_BY_DEFAULT):
+        signal_mask(task.blocked)
+        return False
+    if action.handler == SIG_DFL:
+        die(task, signo)
+    if interrupted:
+        if action.flags & SA_RESTART and task.restore_mask is None:
+            rewind(task)
+        else:
+            task.cpu.set_result(-task.arch.constants.errno_to_guest(EINTR))
+    _enter_handler(task, signo, host_info(task, info), action, mask)
+    return True
+
+
+def force(task: "Task", signo: int, code: int, address: int, trap: int = 0) -> None:
+    """A synchronous signal of the task's own making (kernel force_sig_fault): can be neither blocked nor ignored."""
+    action = task.process.actions.get(signo, DEFAULT)
+    if action.handler in (SIG_DFL, SIG_IGN) or bit(signo) & task.blocked:
+        die(task, signo, f"si_code {code} at {address:#x}, pc {task.cpu.get(task.arch.engine.pc):#x}")
+    _enter_handler(task, signo, fault_info(signo, code, address, trap), action, task.blocked)
+
+
+def _enter_handler(
+    task: "Task", signo: int, info: "SigInfo", action: Action, saved_mask: int
+) -> None:
+    if task.process.trace is not None:
+        task.process.trace.signal(task, signo, info)
+    if action.flags & SA_RESETHAND:
+        set_action(task.process, signo, DEFAULT)
+    if not push_frame(task, signo, info, action, saved_mask):
+        # No room for the frame: SIGSEGV, and by default action if it was SIGSEGV that did not fit.
+        if signo == SIGSEGV:
+            set_action(task.process, SIGSEGV, DEFAULT)
+        task.restore_mask = None
+        task.block(saved_mask)
+        force(task, SIGSEGV, SI_KERNEL, 0)
+        return
+    blocked = task.blocked | action.mask
+    if not action.flags & SA_NODEFER:
+        blocked |= bit(signo)
+    task.restore_mask = None
+    task.block(blocked)
+
+
+def rewind(task: "Task") -> None:
+    """Put pc back on the system call instruction that was just executed."""
+    engine = task.arch.engine
+    lengths = engine.syscall_length
+    task.cpu.set(engine.pc, task.cpu.get(engine.pc) - lengths[task.arch.instruction_set(task.cpu)])
+
+
+def die(task: "Task", signo: int, why: str = "") -> "NoReturn":
+    """End the whole process by this signal, on the host too, so that whoever waits sees the same death."""
+    if task.process.trace is not None:
+        task.process.trace.killed(task, signo, why)
+    release_parent(task.process)
+    signal_action(signo, _HOST_DEFAULT)
+    signal_mask(~bit(signo) & (1 << SIGNALS) - 1)
+    quick_syscall(SYS["tgkill"], task.process.leader, task.tid, signo)
+    # A signal whose default is not death (a forced SIGCHLD?) must not let the program run on.
+    quick_syscall(SYS["exit_group"], 128 + signo)
+    raise SystemExit  # not reached

@@ -1,0 +1,77 @@
+"""vfork(2) and CLONE_VM|CLONE_VFORK: the parent waits, and sees what its child stores.
+
+The host child is an ordinary copy of this process, so what it stores would be lost to the parent; therefore the child
+journals the pages it writes and hands them back down a pipe when it executes a program or ends. posix_spawn(3) depends
+on that: its child reports a failed exec by storing the errno.
+"""
+
+from runtime._core import ERESTART, SYS, MemoryFault, quick_syscall, syscall
+from runtime.abi.errors import GuestError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.task.process import Process
+    from runtime.task.task import Task
+
+OWN_DESCRIPTORS = 1000  # descriptors of our own start here, out of the guest's way
+F_DUPFD_CLOEXEC, O_CLOEXEC = 1030, 0o2000000
+
+
+def pipe() -> tuple[int, int]:
+    """A close-on-exec pipe on descriptors the guest does not use."""
+    ends = bytearray(8)
+    result = quick_syscall(SYS["pipe2"], ends, O_CLOEXEC)
+    if result < 0:
+        raise GuestError(-result)
+    low = [int.from_bytes(ends[i : i + 4], "little") for i in (0, 4)]
+    high = [quick_syscall(SYS["fcntl"], fd, F_DUPFD_CLOEXEC, OWN_DESCRIPTORS) for fd in low]
+    if min(high) < 0:  # RLIMIT_NOFILE below that: keep the low ones
+        for fd in high:
+            if fd >= 0:
+                quick_syscall(SYS["close"], fd)
+        return low[0], low[1]
+    for fd in low:
+        quick_syscall(SYS["close"], fd)
+    return high[0], high[1]
+
+
+def release_parent(process: "Process", *, last: bool = True) -> None:
+    """A vfork child executes or ends: give the parent the pages we wrote. last=False keeps the parent waiting (a host
+    execve closes the descriptor if it succeeds)."""
+    if process.vfork is None:
+        return
+    for address, data in process.table.journal_take():
+        record = address.to_bytes(8, "little") + len(data).to_bytes(8, "little") + data
+        while record:
+            sent = quick_syscall(SYS["write"], process.vfork, record, len(record))
+            if sent <= 0:
+                break  # the parent is gone
+            record = record[sent:]
+    if last:
+        quick_syscall(SYS["close"], process.vfork)
+        process.vfork = None
+    else:
+        process.table.journal_begin()
+
+
+def await_release(task: Task, fd: int) -> None:
+    """Wait, deaf to signals as the kernel's vfork is, and store what the child stored."""
+    received = bytearray()
+    block = bytearray(1 << 16)
+    while not task.ending:
+        count = syscall(SYS["read"], fd, block, len(block))
+        if count == -ERESTART:
+            continue
+        if count <= 0:
+            break
+        received += block[:count]
+    position = 0
+    while len(received) - position >= 16:
+        address = int.from_bytes(received[position : position + 8], "little")
+        length = int.from_bytes(received[position + 8 : position + 16], "little")
+        data = received[position + 16 : position + 16 + length]
+        position += 16 + length
+        try:
+            task.process.table.poke(address, data)
+        except MemoryFault:
+            task.log(f"vfork: the child's page at {address:#x} is not mapped in the parent")
