@@ -11,6 +11,7 @@ from runtime.image import ImageError
 from runtime.loader import Credentials, check, load, plan
 from runtime.policy import PageSizeError, decide
 from runtime.task.futex import exit_robust_list
+from runtime.task.limits import RLIMIT_STACK, soft_limit
 from runtime.task.loop import TaskEnd
 from runtime.task.machine import fit
 from runtime.task.signals import SIGSEGV, SS_DISABLE, die, reset_for_exec
@@ -30,7 +31,6 @@ AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW = 0x1000, 0x100
 PR_SET_NAME = 15
 F_GETFD, FD_CLOEXEC = 1, 1
 COMM = 15  # bytes of a task's name
-RLIMIT_STACK = 3
 
 
 class Program:
@@ -78,7 +78,7 @@ def prepare(
             return Program(found, None, None)
         arch = load_architecture(found.image.arch)
         pages = decide(arch, found.images, HOST_PAGE, process.settings.page_size)
-        check(found, arch, pages, process.limits.soft(RLIMIT_STACK))
+        check(found, arch, pages, soft_limit(process, RLIMIT_STACK))
     except BaseException:
         found.close()
         raise
@@ -134,7 +134,7 @@ def start(process: "Process", task: "Task", program: Program) -> None:
             process.arch,
             process.pages,
             credentials(),
-            stack_limit=process.limits.soft(RLIMIT_STACK),
+            stack_limit=soft_limit(process, RLIMIT_STACK),
         )
     except GuestError as error:
         name = found.execfn.decode(errors="backslashreplace")

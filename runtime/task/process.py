@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from runtime._core import Arena, Engine, PageTable
     from runtime.arch.architecture import Architecture
-    from runtime.loader import Program
-    from runtime.loader.elf import LoadedImage
+    from runtime.loader import Loaded
     from runtime.memory.space import AddressSpace
     from runtime.policy import PageSizes
     from runtime.rootfs import View
     from runtime.syscalls.registry import SyscallTable
     from runtime.syscalls.trace import Trace
+    from runtime.task.execve import Program
     from runtime.task.signals import Action
     from runtime.task.task import Task
 
@@ -60,9 +60,12 @@ class Process:
         "commpage_entries",
         "engine",
         "environment",
+        "executable",
         "image",
         "leader",
+        "limits",
         "lock",
+        "make_syscalls",
         "memory",
         "pages",
         "personality",
@@ -72,6 +75,7 @@ class Process:
         "syscalls",
         "table",
         "tasks",
+        "timers",
         "trace",
         "vfork",
         "view",
@@ -84,12 +88,18 @@ class Process:
     engine: "Engine"
     memory: "AddressSpace"
     pages: "PageSizes"
-    image: "LoadedImage"
+    image: "Loaded"
     syscalls: "SyscallTable"
 
-    def __init__(self, settings: Settings, view: "View") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        view: "View",
+        make_syscalls: "Callable[[Architecture], SyscallTable]",
+    ) -> None:
         self.settings = settings
         self.view = view
+        self.make_syscalls = make_syscalls  # the system-call layer is handed in: this package does not know it
         self.trace: Trace | None = None
         self.actions: dict[int, Action] = {}  # generic signal number -> disposition; absent: SIG_DFL
         self.tasks: dict[int, Task] = {}  # tid -> Task
@@ -99,9 +109,12 @@ class Process:
         self.closing = False  # the other tasks have been told to end; new ones end at once
         self.successor: tuple[Task, Program] | None = None  # the leader goes on with this program (execve by another task)
         self.personality = 0
+        self.timers: set[int] = set()  # POSIX timers that exist on the host (timers.py)
+        self.limits: dict[int, tuple[int, int]] = {}  # RLIMIT_ number -> (soft, hard) kept off the host (limits.py)
         self.commpage_entries: dict[int, Callable[[Task], None]] = {}  # guest address -> what a jump there does
         self.reserved_fds: set[int] = set()  # descriptors of our own that the guest may not close
         self.vfork: int | None = None  # descriptor to the parent that waits for our exec or exit
+        self.executable = b""  # host path of the program: /proc/self/exe
         self.command_line = b""  # argv, each NUL-terminated: /proc/self/cmdline
         self.environment = b""
         self.auxv = b""  # as on the stack: /proc/self/auxv
