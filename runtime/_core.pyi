@@ -16,6 +16,7 @@ from typing import Final
 R: Final = 1
 W: Final = 2
 X: Final = 4
+SHARED: Final = 8  # only to install(): a shared mapping, which a journal leaves out. Never given back.
 
 class MemoryFault(Exception):
     """A guest address that could not be read or written. args == (address,): the first byte that failed."""
@@ -121,8 +122,10 @@ class Engine:
         """Empty the TLB (it also grows then)."""
     def breakpoints(self, addresses: Sequence[int]) -> None:
         """Guest addresses at which run() stops before executing (arm kernel helpers, x86 vsyscall entries)."""
-    def fast_calls(self, names: Mapping[int, str]) -> None:
-        """System call number -> name of a native fast call (FAST_CALLS) answered inside run(); {} switches all off."""
+    def fast_calls(self, names: Mapping[int, str], errors: Mapping[int, int] = ...) -> None:
+        """System call number -> name of a native fast call (FAST_CALLS) answered inside run(); {} switches all off.
+        errors: host errno -> the guest's. Those below 35 are the same everywhere; another one that is not in here ends in
+        Stop.SYSCALL, and Python makes the call again."""
     def before_fork(self) -> None:
         """Take the baton, so that no task is inside guest code."""
     def after_fork_parent(self) -> None: ...

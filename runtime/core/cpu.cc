@@ -1,0 +1,173 @@
+// See cpu.h.
+#include "cpu.h"
+
+#include <stdexcept>
+
+#include "fast_calls.h"
+
+namespace octavo {
+
+Cpu::Cpu(std::shared_ptr<Engine> e, Cpu* copy) : engine(std::move(e)) {
+    Hold hold(*engine);
+    if (uc_context_alloc(engine->uc, &context_) != UC_ERR_OK)
+        throw std::bad_alloc();
+    if (copy) {
+        copy->make_resident();
+        uc_context_save(engine->uc, context_);
+        return;
+    }
+    // What the engine holds before anybody ran is the state after reset: keep it for every fresh
+    // task.
+    std::lock_guard lock(engine->resident_lock);
+    if (!engine->pristine) {
+        uc_context_alloc(engine->uc, &engine->pristine);
+        uc_context_save(engine->uc, engine->pristine);
+    }
+    if (engine->resident)
+        engine->resident->leave_engine();
+    fresh_registers();
+    engine->resident = this;
+}
+
+Cpu::~Cpu() {
+    slot_unbind(&slot);
+    Hold hold(*engine);
+    std::lock_guard lock(engine->resident_lock);
+    if (engine->resident == this)
+        engine->resident = nullptr;
+    uc_context_free(context_);
+}
+
+void Cpu::fresh_registers() {
+    uc_context_restore(engine->uc, engine->pristine);
+    for (auto [reg, value] : engine->facts.setup) uc_reg_write(engine->uc, reg, &value);
+}
+
+void Cpu::reset() {
+    Hold hold(*engine);
+    make_resident();
+    fresh_registers();
+}
+
+void Cpu::leave_engine() {
+    uc_context_save(engine->uc, context_);
+    engine->resident = nullptr;
+}
+
+void Cpu::make_resident() {
+    if (engine->resident == this)
+        return;
+    std::lock_guard lock(engine->resident_lock);
+    if (engine->resident)
+        engine->resident->leave_engine();
+    uc_context_restore(engine->uc, context_);
+    engine->resident = this;
+    engine->counters.switches++;
+}
+
+uint64_t Cpu::get(int reg) {
+    uint64_t value = 0;
+    get_bytes(reg, &value, sizeof value);
+    return value;
+}
+
+void Cpu::set(int reg, uint64_t value) {
+    set_bytes(reg, &value, sizeof value);
+}
+
+// Registers wider than the caller's buffer go through one that is wide enough for any.
+void Cpu::get_bytes(int reg, void* into, size_t size) {
+    alignas(64) uint8_t wide[256] = {};
+    std::lock_guard lock(engine->resident_lock);
+    uc_err err = engine->resident == this ? uc_reg_read(engine->uc, reg, wide)
+                                          : uc_context_reg_read(context_, reg, wide);
+    if (err != UC_ERR_OK)
+        throw std::invalid_argument("no such register");
+    memcpy(into, wide, std::min(size, sizeof wide));
+}
+
+void Cpu::set_bytes(int reg, const void* from, size_t size) {
+    alignas(64) uint8_t wide[256] = {};
+    memcpy(wide, from, std::min(size, sizeof wide));
+    std::lock_guard lock(engine->resident_lock);
+    uc_err err = engine->resident == this ? uc_reg_write(engine->uc, reg, wide)
+                                          : uc_context_reg_write(context_, reg, wide);
+    if (err != UC_ERR_OK)
+        throw std::invalid_argument("no such register");
+}
+
+void Cpu::set_result(int64_t value) {
+    const Facts& facts = engine->facts;
+    bool failed = value < 0 && value >= -4095;
+    if (facts.error_style != style::NEGATIVE) {
+        uint64_t flag = 1, old = 0;
+        if (facts.error_style == style::CR0_SO) {
+            flag = 0x10000000;  // the summary-overflow bit of the first condition field
+            old = get(facts.error) & ~flag;
+        }
+        set(facts.error, failed ? old | flag : old);
+        if (failed)
+            value = -value;
+    }
+    set(facts.result, uint64_t(value));
+}
+
+void Cpu::note_call() {
+    const Facts& facts = engine->facts;
+    call.fill(0);
+    uc_reg_read(engine->uc, facts.number, &call[0]);
+    for (size_t i = 0; i < facts.arguments.size() && i < 6; i++)
+        uc_reg_read(engine->uc, facts.arguments[i], &call[i + 1]);
+}
+
+int Cpu::run() {
+    for (;;) {
+        if (int wanted = slot.attention.load(); wanted & (KICK | SIGNAL)) {
+            slot.attention.fetch_and(~KICK);
+            return stop::KICKED;  // SIGNAL stays until the signal is taken
+        }
+        engine->take(false);
+        make_resident();
+        int why = attempt();
+        if (why == stop::SYSCALL) {
+            note_call();
+            auto found = engine->fast.find(int64_t(call[0]));
+            if (found != engine->fast.end() && fast_call(*this, found->second)) {
+                engine->counters.fast_calls++;
+                why = stop::NONE;
+            }
+        }
+        if (engine->held())
+            engine->release();
+        if (why != stop::NONE)
+            return why;
+    }
+}
+
+// Run until something stops it. NONE: somebody wants the baton, or there is a kick, which the
+// caller looks for.
+int Cpu::attempt() {
+    Engine& e = *engine;
+    uint64_t pc = e.start_address();
+    e.attention = &slot.attention;
+    e.why = stop::NONE;
+    e.translating = false;
+    Engine::enter(&e);
+    e.running = true;
+    uc_err err = uc_emu_start(e.uc, pc, 0, 0, 0);
+    e.running = false;
+    Engine::enter(nullptr);
+    e.counters.stops++;
+    if (e.why == stop::NONE && err != UC_ERR_OK) {
+        e.why = err == UC_ERR_INSN_INVALID ? stop::ILLEGAL : stop::TRAP;
+        e.trap = err == UC_ERR_INSN_INVALID ? 0 : 0x10000 + uint32_t(err);
+    }
+    fault_address = e.fault_address;
+    fault_access = e.fault_access;
+    fault_mapped = e.fault_mapped;
+    trap = e.trap;
+    e.settle();
+    return e.why;
+}
+
+}  // namespace octavo

@@ -1,0 +1,150 @@
+// One Unicorn instance over a page table, shared by all tasks of a process.
+//
+// The odd thing: we are linked into it. The linker's --wrap sends a few of the translator's own
+// calls through us (links.cc): the TLB fill, which then knows the exact address and the exact
+// cause; the exit check of each block, which then tests our flags, so that a kick cannot be lost;
+// and the emission of that check, so that there is one per block and an instruction is never left
+// half done.
+#pragma once
+
+#include <unicorn/unicorn.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "baton.h"
+#include "page_table.h"
+
+namespace octavo {
+
+class Cpu;
+
+namespace stop {
+constexpr int NONE = 0, SYSCALL = 1, FAULT = 2, ILLEGAL = 3, TRAP = 4, BREAKPOINT = 5, KICKED = 6;
+}
+namespace style {
+constexpr int NEGATIVE = 0, FLAG_REGISTER = 1, CR0_SO = 2;
+}
+namespace mapped {
+constexpr int NOTHING = 0, PERMISSION = 1, BEYOND = 2;
+}
+
+// Functions of the translator, one set for each target that Unicorn was built with.
+struct Target {
+    void (*tlb_set_page)(void* cs, uint64_t address, uint64_t offset, int prot, int mmu,
+                         uint64_t size);
+    void (*tlb_flush)(void* cs);
+    void (*tlb_flush_page)(void* cs, uint64_t address);
+    void (*tb_invalidate)(uc_engine* uc, uint64_t start, uint64_t end);
+    void (*loop_exit)(void* cs);
+    bool (*restore_state)(void* cs, uintptr_t host_pc, bool will_exit);
+};
+
+struct Facts {
+    int arch = 0, mode = 0, model = -1;
+    std::vector<std::pair<int, uint64_t>> setup;
+    bool page_settable = false;
+    std::vector<uint32_t> syscall_traps;
+    int syscall_insn = -1;
+    int number = 0;
+    std::vector<int> arguments;
+    int result = 0, error = -1, error_style = 0, pc = 0, sp = 0;
+};
+
+struct Counters {
+    uint64_t fills = 0, flushes = 0, page_flushes = 0, stops = 0, fast_calls = 0, switches = 0,
+             translations = 0, invalidations = 0, contexts = 0;
+};
+
+enum class FastCall : uint8_t;
+
+class Engine {
+  public:
+    Engine(std::shared_ptr<PageTable> table, Facts facts);  // throws std::runtime_error
+    ~Engine();
+
+    const std::shared_ptr<PageTable> table;
+    const Facts facts;
+    uc_engine* uc = nullptr;
+    Baton baton;
+    Counters counters;
+
+    // Safe from any thread; they take the baton unless this thread has it.
+    void invalidate(uint64_t offset, uint64_t length);
+    void flush();
+    void flush_range(uint64_t guest, uint64_t last);
+    void breakpoints(const std::vector<uint64_t>& addresses);
+    void fast_calls(
+        const std::vector<std::pair<int64_t, std::string>>& names,  // throws std::invalid_argument
+        const std::vector<std::pair<int, int>>& errors);
+
+    void before_fork();
+    void after_fork_parent();
+    void after_fork_child();
+
+    void take(bool urgent);
+    void release();
+    bool held() const;  // by this thread
+
+    // From here on: for Cpu and links.cc, with the baton held.
+    Cpu* resident = nullptr;   // whose registers are in the engine
+    std::mutex resident_lock;  // for readers of registers that do not hold the baton
+    std::unordered_map<int64_t, FastCall> fast;
+    std::unordered_map<int, int> fast_errors;  // host errno -> the guest's
+
+    // The run that is going on.
+    std::atomic<int>* attention = nullptr;
+    bool running = false, translating = false;
+    int checks = 0;  // exit checks emitted in the block that is being translated
+    int why = stop::NONE;
+    uint64_t fault_address = 0;
+    int fault_access = 0, fault_mapped = 0;
+    uint32_t trap = 0;
+
+    // True: filled. False: there was a fault; `why` and the fault are set unless it was a probe.
+    bool fill(const Target& target, void* cs, uint64_t address, int access, int mmu, bool probe);
+    bool wants_out() const {
+        return baton.give_way.load(std::memory_order_relaxed) ||
+               attention->load(std::memory_order_relaxed);
+    }
+    void guest_bus_error(uint64_t host, uint64_t pc, uint64_t link, uint64_t stack, bool store);
+    uc_context* pristine = nullptr;  // registers after reset
+    uint64_t start_address();        // where to start: the program counter as Unicorn wants it
+    void settle();                   // make the program counter after a stop what the contract says
+    static Engine* of_thread();
+    static void enter(Engine* engine);  // nullptr: leave
+
+  private:
+    void open();
+    bool fault(uint64_t address, int access, int kind, bool probe);
+    int grant(const Target& target, void* cs, const Mapping& m, uint64_t page, uint64_t guest_page,
+              int access);
+    void grow(const Target& target, void* cs);
+    void flush_held();
+
+    const Target* target_ =
+        nullptr;  // known from the first fill on; before, there is nothing to flush
+    void* cs_ = nullptr;
+    uint64_t fills_since_flush_ = 0, grow_at_ = 512;
+    std::unordered_set<uint64_t> breakpoints_;
+    std::unordered_set<uint64_t> breakpoint_pages_;
+};
+
+struct Hold {
+    explicit Hold(Engine& e, bool urgent = true) : engine(e), mine(!e.held()) {
+        if (mine)
+            engine.take(urgent);
+    }
+    ~Hold() {
+        if (mine)
+            engine.release();
+    }
+    Engine& engine;
+    const bool mine;
+};
+
+}  // namespace octavo

@@ -1,0 +1,24 @@
+// Host system calls on the guest's behalf.
+//
+// `host_syscall` may block, and cannot lose a kick or signal between the last look at the flag and
+// the system call instruction: the look and the instruction are one window of assembly, and a
+// signal that lands inside moves the program counter to the way out (as QEMU's safe_syscall and
+// gVisor do).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace octavo {
+
+// Result >= 0, -errno, or -ERESTART (nothing was done).
+long host_syscall(long number, const long (&arguments)[6]);
+
+// Does not look at kicks.
+long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
+                 long f = 0);
+
+// For a signal handler: if `pc` is inside the window, the way out; else 0.
+uint64_t host_syscall_abort(uint64_t pc);
+
+}  // namespace octavo
