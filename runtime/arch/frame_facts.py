@@ -40,15 +40,24 @@ class FrameFacts:
         ucontext: int,  # offset of struct ucontext
         stack: int,  # offset of uc_stack
         mask: int,  # offset of uc_sigmask
-        registers: tuple[tuple[str, int, int], ...],  # (register name, offset, size), saved and restored in this order
-        restored: frozenset[str] | None = None,  # the registers that sigreturn takes back; None: all
-        words: tuple[tuple[int, int, int], ...] = (),  # (offset, size, constant): magic numbers, record sizes
-        links: tuple[tuple[int, int, int], ...] = (),  # (offset, size, delta): frame address + delta
+        registers: tuple[
+            tuple[str, int, int], ...
+        ],  # (register name, offset, size), saved and restored in this order
+        restored: frozenset[str]
+        | None = None,  # the registers that sigreturn takes back; None: all
+        words: tuple[
+            tuple[int, int, int], ...
+        ] = (),  # (offset, size, constant): magic numbers, record sizes
+        links: tuple[
+            tuple[int, int, int], ...
+        ] = (),  # (offset, size, delta): frame address + delta
         fault_offset: int = -1,  # word that holds the fault address (long), or -1
         trap_offset: int = -1,  # word that holds the trap number (long), or -1
         return_offset: int = -1,  # word that holds the return address (x86: the handler returns through it), or -1
         argument_registers: tuple[str, str, str],  # get signo, &siginfo, &ucontext
-        entry_registers: tuple[tuple[str, str], ...] = (),  # (register, "return" | "handler" | "zero"): set before the handler runs
+        entry_registers: tuple[
+            tuple[str, str], ...
+        ] = (),  # (register, "return" | "handler" | "zero"): set before the handler runs
     ) -> None:
         self.size = size
         self.align = align

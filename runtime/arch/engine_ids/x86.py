@@ -1,0 +1,48 @@
+"""Unicorn's numbers; made by packaging/tools/make_engine_ids.py, not by hand."""
+
+# fmt: off
+REGISTERS = {
+    "ah": 1, "al": 2, "ax": 3, "bh": 4, "bl": 5, "bp": 6, "bpl": 7, "bx": 8, "ch": 9, "cl": 10,
+    "cs": 11, "cx": 12, "dh": 13, "di": 14, "dil": 15, "dl": 16, "ds": 17, "dx": 18, "eax": 19,
+    "ebp": 20, "ebx": 21, "ecx": 22, "edi": 23, "edx": 24, "eflags": 25, "eip": 26, "es": 28,
+    "esi": 29, "esp": 30, "fpsw": 31, "fs": 32, "gs": 33, "ip": 34, "rax": 35, "rbp": 36, "rbx": 37,
+    "rcx": 38, "rdi": 39, "rdx": 40, "rip": 41, "rsi": 43, "rsp": 44, "si": 45, "sil": 46, "sp": 47,
+    "spl": 48, "ss": 49, "cr0": 50, "cr1": 51, "cr2": 52, "cr3": 53, "cr4": 54, "cr8": 58,
+    "dr0": 66, "dr1": 67, "dr2": 68, "dr3": 69, "dr4": 70, "dr5": 71, "dr6": 72, "dr7": 73,
+    "fp0": 82, "fp1": 83, "fp2": 84, "fp3": 85, "fp4": 86, "fp5": 87, "fp6": 88, "fp7": 89,
+    "k0": 90, "k1": 91, "k2": 92, "k3": 93, "k4": 94, "k5": 95, "k6": 96, "k7": 97, "mm0": 98,
+    "mm1": 99, "mm2": 100, "mm3": 101, "mm4": 102, "mm5": 103, "mm6": 104, "mm7": 105, "r8": 106,
+    "r9": 107, "r10": 108, "r11": 109, "r12": 110, "r13": 111, "r14": 112, "r15": 113, "st0": 114,
+    "st1": 115, "st2": 116, "st3": 117, "st4": 118, "st5": 119, "st6": 120, "st7": 121, "xmm0": 122,
+    "xmm1": 123, "xmm2": 124, "xmm3": 125, "xmm4": 126, "xmm5": 127, "xmm6": 128, "xmm7": 129,
+    "xmm8": 130, "xmm9": 131, "xmm10": 132, "xmm11": 133, "xmm12": 134, "xmm13": 135, "xmm14": 136,
+    "xmm15": 137, "xmm16": 138, "xmm17": 139, "xmm18": 140, "xmm19": 141, "xmm20": 142,
+    "xmm21": 143, "xmm22": 144, "xmm23": 145, "xmm24": 146, "xmm25": 147, "xmm26": 148,
+    "xmm27": 149, "xmm28": 150, "xmm29": 151, "xmm30": 152, "xmm31": 153, "ymm0": 154, "ymm1": 155,
+    "ymm2": 156, "ymm3": 157, "ymm4": 158, "ymm5": 159, "ymm6": 160, "ymm7": 161, "ymm8": 162,
+    "ymm9": 163, "ymm10": 164, "ymm11": 165, "ymm12": 166, "ymm13": 167, "ymm14": 168, "ymm15": 169,
+    "ymm16": 170, "ymm17": 171, "ymm18": 172, "ymm19": 173, "ymm20": 174, "ymm21": 175,
+    "ymm22": 176, "ymm23": 177, "ymm24": 178, "ymm25": 179, "ymm26": 180, "ymm27": 181,
+    "ymm28": 182, "ymm29": 183, "ymm30": 184, "ymm31": 185, "zmm0": 186, "zmm1": 187, "zmm2": 188,
+    "zmm3": 189, "zmm4": 190, "zmm5": 191, "zmm6": 192, "zmm7": 193, "zmm8": 194, "zmm9": 195,
+    "zmm10": 196, "zmm11": 197, "zmm12": 198, "zmm13": 199, "zmm14": 200, "zmm15": 201,
+    "zmm16": 202, "zmm17": 203, "zmm18": 204, "zmm19": 205, "zmm20": 206, "zmm21": 207,
+    "zmm22": 208, "zmm23": 209, "zmm24": 210, "zmm25": 211, "zmm26": 212, "zmm27": 213,
+    "zmm28": 214, "zmm29": 215, "zmm30": 216, "zmm31": 217, "r8b": 218, "r9b": 219, "r10b": 220,
+    "r11b": 221, "r12b": 222, "r13b": 223, "r14b": 224, "r15b": 225, "r8d": 226, "r9d": 227,
+    "r10d": 228, "r11d": 229, "r12d": 230, "r13d": 231, "r14d": 232, "r15d": 233, "r8w": 234,
+    "r9w": 235, "r10w": 236, "r11w": 237, "r12w": 238, "r13w": 239, "r14w": 240, "r15w": 241,
+    "idtr": 242, "gdtr": 243, "ldtr": 244, "tr": 245, "fpcw": 246, "fptag": 247, "msr": 248,
+    "mxcsr": 249, "fs_base": 250, "gs_base": 251, "flags": 252, "rflags": 253, "fip": 254,
+    "fcs": 255, "fdp": 256, "fds": 257, "fop": 258,
+}
+MODELS = {
+    "qemu64": 0, "phenom": 1, "core2duo": 2, "kvm64": 3, "qemu32": 4, "kvm32": 5, "coreduo": 6,
+    "486": 7, "pentium": 8, "pentium2": 9, "pentium3": 10, "athlon": 11, "n270": 12, "conroe": 13,
+    "penryn": 14, "nehalem": 15, "westmere": 16, "sandybridge": 17, "ivybridge": 18, "haswell": 19,
+    "broadwell": 20, "skylake_client": 21, "skylake_server": 22, "cascadelake_server": 23,
+    "cooperlake": 24, "icelake_client": 25, "icelake_server": 26, "denverton": 27, "snowridge": 28,
+    "knightsmill": 29, "opteron_g1": 30, "opteron_g2": 31, "opteron_g3": 32, "opteron_g4": 33,
+    "opteron_g5": 34, "epyc": 35, "dhyana": 36, "epyc_rome": 37,
+}
+INSN_SYSCALL = 699
