@@ -74,6 +74,8 @@ GENERIC: dict[str, dict[str, int]] = {
         "SO_PREFER_BUSY_POLL": 69, "SO_BUSY_POLL_BUDGET": 70, "SO_NETNS_COOKIE": 71,
         "SO_BUF_LOCK": 72, "SO_RESERVE_MEM": 73, "SO_TXREHASH": 74, "SO_RCVMARK": 75,
     },
+    # _IOC direction fields of <asm/ioctl.h>, not shifted; see ioctls.py
+    "ioctl_direction": {"NONE": 0, "WRITE": 1, "READ": 2},
     "socket_level": {
         "SOL_SOCKET": 1,
     },

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 SA_SIGINFO, SA_RESTORER = 0x4, 0x04000000  # generic sa_flags
 
-# A register id in EngineFacts.setup may name a system register: the engine's one "coprocessor register" id in the low
-# 16 bits, the register's own encoding above: aarch64 op0 op1 crn crm op2 as in the MRS instruction (2+3+4+4+3 bits),
-# arm cp crn opc1 crm opc2 (4+4+3+4+3 bits, 32-bit registers, not secure).
-SYSTEM_REGISTER_SHIFT = 16
+# A register id in EngineFacts.setup may name an aarch64 system register: the engine's one "coprocessor register" id in
+# the low 12 bits, the register's encoding in the MRS instruction (op0 op1 crn crm op2: 2+3+4+4+3 bits) above.
+SYSTEM_REGISTER_SHIFT = 12
 
 
 class EngineFacts:
@@ -324,7 +323,7 @@ class Architecture:
             return 0
         offsets = self.trampoline_offsets
         if len(offsets) == 1:
-            return page + offsets[0]
+            return page + int(offsets[0])
         which = (2 if action.flags & SA_SIGINFO else 0) + (action.handler & 1)
         return page + offsets[which] + (action.handler & 1)
 

@@ -38,9 +38,28 @@ Cpu::~Cpu() {
     uc_context_free(context_);
 }
 
+// An aarch64 system register is the engine's "coprocessor register" id with the encoding of the
+// MRS instruction (op0 op1 crn crm op2: 2+3+4+4+3 bits) above it; see EngineFacts.setup.
+static void write_setup(Engine& engine, int reg, uint64_t value) {
+    constexpr int shift = 12;
+    if (reg >> shift == 0) {
+        uc_reg_write(engine.uc, reg, &value);
+        return;
+    }
+    unsigned code = unsigned(reg) >> shift;
+    uc_arm64_cp_reg system = {};
+    system.op0 = code >> 14 & 3;
+    system.op1 = code >> 11 & 7;
+    system.crn = code >> 7 & 15;
+    system.crm = code >> 3 & 15;
+    system.op2 = code & 7;
+    system.val = value;
+    uc_reg_write(engine.uc, reg & ((1 << shift) - 1), &system);
+}
+
 void Cpu::fresh_registers() {
     uc_context_restore(engine->uc, engine->pristine);
-    for (auto [reg, value] : engine->facts.setup) uc_reg_write(engine->uc, reg, &value);
+    for (auto [reg, value] : engine->facts.setup) write_setup(*engine, reg, value);
 }
 
 void Cpu::reset() {
