@@ -1,0 +1,232 @@
+"""From a guest path to a program in memory: plan() before execve's point of no return, load() after it.
+
+plan() opens, identifies, follows #! lines, finds the interpreter and checks all that can be checked; whatever is wrong
+is an ImageError with the errno that execve answers. load() maps; an error there ends the program.
+"""
+
+import errno
+import os
+
+from runtime import image as images
+from runtime.abi.errors import GuestError
+from runtime.image import Image, ImageError
+from runtime.loader import commpages, elf, script, stack
+from runtime.loader.elf import LoadedImage
+from runtime.loader.stack import Credentials, StackImage
+from runtime.rootfs import AT_FDCWD
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.arch.architecture import Architecture
+    from runtime.memory.space import AddressSpace
+    from runtime.policy import PageSizes
+    from runtime.rootfs import View
+
+
+class Plan:
+    """What execve will do. The descriptors belong to the plan until close()."""
+
+    __slots__ = ("argv", "envp", "executable", "execfn", "image", "interpreter")
+
+    def __init__(
+        self,
+        *,
+        image: Image,
+        interpreter: Image | None,
+        argv: "list[bytes]",
+        envp: "Sequence[bytes]",
+        execfn: bytes,
+        executable: bytes,
+    ) -> None:
+        self.image = image  # the ELF program that runs (a script's interpreter, say)
+        self.interpreter = interpreter  # PT_INTERP's file
+        self.argv = argv  # rewritten by #! lines; never empty
+        self.envp = envp
+        self.execfn = execfn  # AT_EXECFN: the path execve was called with
+        self.executable = executable  # host path of `image`: what /proc/self/exe shows, after View.guest_path
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Program and interpreter, for policy.decide()."""
+        return (self.image,) if self.interpreter is None else (self.image, self.interpreter)
+
+    def close(self) -> None:
+        """Close the files. The mappings stay."""
+        for image in self.images:
+            os.close(image.fd)
+
+
+class Loaded:
+    """A program in memory, ready for its first instruction. Addresses are the guest's."""
+
+    __slots__ = ("auxv", "image", "initial", "sp", "trampoline")
+
+    def __init__(self, image: LoadedImage, initial: StackImage, trampoline: int) -> None:
+        self.image = image
+        self.initial = initial
+        self.sp = initial.sp
+        self.auxv = initial.auxv
+        self.trampoline = trampoline  # address of the sigreturn code page; 0: the architecture needs none
+
+    @property
+    def entry(self) -> int:
+        """Where to start (bit 0 may be an instruction set's mark, see Architecture)."""
+        return self.image.entry
+
+
+def plan(
+    view: "View",
+    path: bytes,
+    argv: "Sequence[bytes]",
+    envp: "Sequence[bytes]",
+    *,
+    fd: int | None = None,
+    dirfd: int = AT_FDCWD,
+    follow: bool = True,
+    inaccessible: bool = False,
+) -> Plan:
+    """Find out what running `path` means. ImageError: execve fails, nothing was changed.
+
+    `fd`: the program, already open (fexecve, AT_EXECFD); it is duplicated, and `path` is its name ("/dev/fd/5").
+    `dirfd`: what a relative path is relative to. `follow` False: a symbolic link is refused (AT_SYMLINK_NOFOLLOW, ELOOP).
+    `inaccessible`: `fd` is close-on-exec, so a script could not be read by its interpreter (ENOENT, as the kernel).
+    A program for the host comes back with image.native set, and with no interpreter looked up: a host execve takes it.
+    """
+    image = _open(view, dirfd, path, follow) if fd is None else _adopt(fd, path)
+    words = list(argv) or [b""]  # Linux 5.18: an empty argv becomes { "" }
+    try:
+        name = path
+        rewrites = 0
+        while image.kind == "script":
+            if inaccessible:
+                raise ImageError(errno.ENOENT, path, "a script in a close-on-exec descriptor cannot be read by its interpreter")
+            command, argument = script.parse(image.head, name)
+            words = script.rewrite(words, command, argument, name)
+            old, image = image, _open_named(view, command, f"interpreter of {os.fsdecode(name)}")
+            os.close(old.fd)
+            rewrites += 1
+            if rewrites > script.REWRITES:
+                raise ImageError(errno.ELOOP, path, f"more than {script.REWRITES} #! interpreters in a row")
+            name = command
+        interpreter = None
+        if image.interpreter is not None and image.arch:
+            interpreter = _open_interpreter(view, image)
+    except ImageError:
+        os.close(image.fd)
+        raise
+    return Plan(
+        image=image, interpreter=interpreter, argv=words, envp=envp, execfn=path, executable=_host_path(image.fd, name)
+    )
+
+
+def load(
+    plan: Plan,
+    space: "AddressSpace",
+    arch: "Architecture",
+    who: Credentials,
+    *,
+    stack_limit: int,
+    flags: int = 0,
+) -> Loaded:
+    """Map everything into an empty address space and set up its heap. GuestError: the program is lost (see plan()).
+
+    `stack_limit`: RLIMIT_STACK in bytes (RLIM_INFINITY allowed); `flags`: AT_FLAGS (1: argv[0] was preserved).
+    """
+    loaded = elf.load(space, arch, plan.image, plan.interpreter)
+    space.set_brk(loaded.brk)
+    trampoline = commpages.map_all(space, arch)
+    entries = stack.auxiliary_vector(arch, loaded, page=space.page, who=who, flags=flags)
+    initial = stack.build(
+        arch.stack_top,
+        bits=arch.elf_class,
+        order="<" if arch.elf_data == 1 else ">",
+        argv=plan.argv,
+        envp=plan.envp,
+        name=plan.execfn,
+        entries=entries,
+        random=os.urandom(16),
+    )
+    executable = arch.executable_stack if loaded.exec_stack is None else loaded.exec_stack
+    stack.map_stack(space, initial, top=arch.stack_top, limit=stack_limit, executable=executable)
+    return Loaded(loaded, initial, trampoline)
+
+
+def check(plan: Plan, arch: "Architecture", pages: "PageSizes", stack_limit: int) -> None:
+    """The last checks before the point of no return: ImageError (EINVAL: pages too large; E2BIG: arguments too long)."""
+    for image in plan.images:
+        elf.check(image, arch, pages.guest)
+    try:
+        stack.check_size(
+            plan.argv, plan.envp, plan.execfn, page=pages.guest, word=arch.elf_class // 8, limit=stack_limit
+        )
+    except GuestError as error:
+        raise ImageError(error.errno, plan.execfn, "arguments and environment are too long for a program") from None
+
+
+def _open(view: "View", dirfd: int, path: bytes, follow: bool) -> Image:
+    try:
+        host_dirfd, host_path = view.resolve(dirfd, path, follow)
+    except OSError as error:
+        raise ImageError(error.errno or errno.EIO, path, (error.strerror or "cannot be found").lower()) from None
+    fd = images.open_program(host_dirfd, host_path, path, follow)
+    return _identify(fd, path)
+
+
+def _adopt(fd: int, path: bytes) -> Image:
+    try:
+        own = os.open(b"/proc/self/fd/%d" % fd, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # works for O_PATH too
+    except OSError:
+        try:
+            own = os.dup(fd)
+        except OSError as error:
+            raise ImageError(error.errno or errno.EBADF, path, "not an open file") from None
+    try:
+        images.check_executable(own, path)
+    except ImageError:
+        os.close(own)
+        raise
+    return _identify(own, path)
+
+
+def _identify(fd: int, path: bytes) -> Image:
+    try:
+        return images.identify(fd, path)
+    except ImageError:
+        os.close(fd)
+        raise
+
+
+def _open_named(view: "View", path: bytes, what: str) -> Image:
+    """Open an interpreter; a failure names it, whose it is, and where it was looked for."""
+    try:
+        return _open(view, AT_FDCWD, path, True)
+    except ImageError as error:
+        if error.errno == errno.ENOENT:
+            raise ImageError(error.errno, path, f"{what}: no such file {view.describe()}") from None
+        raise ImageError(error.errno, path, f"{what}: {error.reason}") from None
+
+
+def _open_interpreter(view: "View", image: Image) -> Image:
+    """PT_INTERP's file. ImageError: ENOENT and the like from opening it, ELIBBAD when it is no interpreter of this program."""
+    assert image.interpreter is not None
+    what = f"interpreter (dynamic loader) of {os.fsdecode(image.path)}"
+    try:
+        found = _open_named(view, image.interpreter, what)
+    except ImageError as error:
+        if error.errno in (errno.ENOEXEC, errno.EINVAL):
+            raise ImageError(errno.ELIBBAD, error.path, error.reason) from None
+        raise
+    if found.kind != "elf" or found.arch != image.arch:
+        os.close(found.fd)
+        kind = "a script" if found.kind != "elf" else f"for {found.machine}"
+        raise ImageError(errno.ELIBBAD, found.path, f"{what}: is {kind}, not for {image.machine}")
+    return found
+
+
+def _host_path(fd: int, fallback: bytes) -> bytes:
+    try:
+        return os.readlink(b"/proc/self/fd/%d" % fd)
+    except OSError:
+        return fallback

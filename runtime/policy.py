@@ -1,0 +1,138 @@
+"""PAGE SIZE: how large the guest's, the engine's and the host's pages are for one program, and why.
+
+The guest page is what the program is told (AT_PAGESZ) and what all its mappings are measured in. It is chosen once,
+before the program is loaded, and never changes. The host page is a fact. The engine page divides the guest page.
+
+`auto`: the host's size if the ABI has it and every segment of program and interpreter allows it, else the largest
+size of the ABI that they allow and that is not above the host's, else the ABI's smallest.
+A size is allowed by a segment if p_align is a multiple of it and address and file offset agree modulo it.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.arch.architecture import Architecture
+    from runtime.image import Image
+
+
+class PageSizeError(Exception):
+    """A page size was asked for that cannot be had. str(): one line with the sizes that would work."""
+
+
+class PageSizes:
+    """The three page sizes, in bytes, and how they came about: one line per reason."""
+
+    __slots__ = ("engine", "guest", "host", "reasons")
+
+    def __init__(self, *, guest: int, host: int, engine: int, reasons: tuple[str, ...] = ()) -> None:
+        self.guest = guest
+        self.host = host
+        self.engine = engine
+        self.reasons = reasons
+
+
+def size_text(size: int) -> str:
+    """4096 -> "4k"."""
+    return f"{size >> 10}k" if size >= 1024 and not size & 1023 else str(size)
+
+
+def parse_size(word: str | int) -> int | str:
+    """"auto", "host", "4k", "64K", "16384", 4096 -> "auto", "host" or bytes. PageSizeError for anything else."""
+    if isinstance(word, int) and not isinstance(word, bool):
+        size = word
+    else:
+        text = str(word).strip().lower()
+        if text in ("auto", "host"):
+            return text
+        digits, factor = (text[:-1], 1024) if text.endswith("k") else (text, 1)
+        if not (digits.isascii() and digits.isdecimal()):
+            raise PageSizeError(f"page size {word!r} is not auto, host or a size like 4k, 16k, 64k")
+        size = int(digits) * factor
+    if size <= 0 or size & (size - 1):
+        raise PageSizeError(f"page size {word} is not a power of two")
+    return size
+
+
+def allowed_by(image: "Image") -> int:
+    """The largest page size with which the program's segments can be mapped."""
+    limit = image.min_align
+    for segment in image.segments:
+        if segment.filesz:
+            while (segment.vaddr ^ segment.offset) & (limit - 1):
+                limit >>= 1
+    return limit
+
+
+def decide(
+    arch: "Architecture",
+    host_page: int,
+    images: "Sequence[Image]",
+    wanted: int | str | None = None,
+    origin: str = "--page-size",
+) -> PageSizes:
+    """Choose. `images`: the program and its interpreter; `wanted`: bytes, "auto", "host" or None (auto); `origin`: where
+    `wanted` was said, for messages. PageSizeError when it cannot be had."""
+    sizes = sorted(arch.page_sizes)
+    reasons = [f"{arch.name} programs may have pages of {_list(sizes)}", f"the host's pages are {size_text(host_page)}"]
+    limit = sizes[-1]
+    for image in images:
+        most = allowed_by(image)
+        if most < limit:
+            limit = max(most, sizes[0])
+            reasons.append(f"the segments of {_name(image)} allow at most {size_text(most)}")
+    works = [size for size in sizes if size <= limit]
+    if wanted is None or wanted == "auto":
+        guest = _automatic(works, host_page, reasons)
+    else:
+        guest = _forced(arch, sizes, works, host_page if wanted == "host" else int(wanted), origin, images, reasons)
+    return PageSizes(guest=guest, host=host_page, engine=_engine(arch, guest, reasons), reasons=tuple(reasons))
+
+
+def _automatic(works: list[int], host_page: int, reasons: list[str]) -> int:
+    if host_page in works:
+        reasons.append(f"auto: the host's size, {size_text(host_page)}")
+        return host_page
+    smaller = [size for size in works if size <= host_page]
+    guest = smaller[-1] if smaller else works[0]
+    why = "the largest that fits the host's" if smaller else "the smallest of the ABI"
+    reasons.append(f"auto: {size_text(guest)}, {why}")
+    return guest
+
+
+def _forced(
+    arch: "Architecture",
+    sizes: list[int],
+    works: list[int],
+    wanted: int,
+    origin: str,
+    images: "Sequence[Image]",
+    reasons: list[str],
+) -> int:
+    if wanted not in sizes:
+        raise PageSizeError(f"{origin}: {arch.name} has no pages of {size_text(wanted)}; possible: {_list(works)}")
+    if wanted not in works:
+        tight = min(images, key=allowed_by)
+        raise PageSizeError(
+            f"{origin}: the segments of {_name(tight)} allow pages of at most {size_text(allowed_by(tight))}, "
+            f"not {size_text(wanted)}; possible: {_list(works)}"
+        )
+    reasons.append(f"{origin} asks for {size_text(wanted)}")
+    return wanted
+
+
+def _engine(arch: "Architecture", guest: int, reasons: list[str]) -> int:
+    """The largest engine page that divides the guest page."""
+    fitting = [size for size in arch.engine.page_sizes if size <= guest and guest % size == 0]
+    engine = max(fitting)
+    if engine != guest:
+        reasons.append(f"the engine translates in pages of {size_text(engine)}")
+    return engine
+
+
+def _list(sizes: list[int]) -> str:
+    return ", ".join(size_text(size) for size in sizes)
+
+
+def _name(image: "Image") -> str:
+    return image.path.decode(errors="surrogateescape")
