@@ -17,7 +17,7 @@ _END = b" \t\0"
 
 
 def parse(head: bytes, path: bytes) -> tuple[bytes, bytes | None]:
-    """(interpreter, its one argument or None) of a file that starts with #!. ImageError(ENOEXEC).
+    """(interpreter, its one argument or None) of a file that starts with #!. ImageError(ENOEXEC, EACCES).
 
     `head`: at least the first 256 bytes of the file, or all of it.
     """
@@ -34,8 +34,10 @@ def parse(head: bytes, path: bytes) -> tuple[bytes, bytes | None]:
     while buffer[end - 1] in _BLANK:
         end -= 1
     start = _skip_blanks(buffer, 2, end)
-    if start is None or start == end or not buffer[start]:
+    if start is None or start == end:
         raise ImageError(errno.ENOEXEC, path, "the #! line names no interpreter")
+    if not buffer[start]:  # open_exec("") finds the working directory
+        raise ImageError(errno.EACCES, path, "the #! line names no interpreter")
     separator = _find_end(buffer, start, end)
     argument = None
     if separator is not None and buffer[separator] and separator < end:
