@@ -41,7 +41,9 @@ _MACHINES = {
 
 _AT_EMPTY_PATH, _AT_EACCESS, _AT_FDCWD, _X_OK = 0x1000, 0x200, -100, 1
 _S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
-_OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a FIFO or terminal must not stop or adopt us
+_OPEN_FLAGS = (
+    os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+)  # a FIFO or terminal must not stop or adopt us
 
 
 class ImageError(Exception):
@@ -59,7 +61,9 @@ class Segment:
 
     __slots__ = ("align", "filesz", "flags", "memsz", "offset", "vaddr")
 
-    def __init__(self, offset: int, vaddr: int, filesz: int, memsz: int, flags: int, align: int) -> None:
+    def __init__(
+        self, offset: int, vaddr: int, filesz: int, memsz: int, flags: int, align: int
+    ) -> None:
         self.offset = offset  # bytes
         self.vaddr = vaddr
         self.filesz = filesz
@@ -91,14 +95,20 @@ class Image:
         "stack_flags",
     )
 
-    def __init__(self, *, kind: str, path: bytes, fd: int, identity: tuple[int, int, int, int], head: bytes) -> None:
+    def __init__(
+        self, *, kind: str, path: bytes, fd: int, identity: tuple[int, int, int, int], head: bytes
+    ) -> None:
         self.kind = kind  # "elf" or "script"
         self.path = path  # as the guest named it
         self.fd = fd  # open for reading; the owner of the Image closes it
-        self.identity = identity  # (device, inode, mtime in ns, size): the same numbers, the same bytes
+        self.identity = (
+            identity  # (device, inode, mtime in ns, size): the same numbers, the same bytes
+        )
         self.head = head  # the file's first bytes, at most HEAD
         self.native = False  # the host's own kind of program: a host execve runs it
-        self.arch = ""  # a name of runtime.arch.ARCHITECTURES, or "" for a native program we do not emulate
+        self.arch = (
+            ""  # a name of runtime.arch.ARCHITECTURES, or "" for a native program we do not emulate
+        )
         self.machine = ""  # for people
         self.elf_class = 0  # 32 or 64
         self.elf_type = 0  # ET_EXEC or ET_DYN
@@ -133,22 +143,56 @@ class Image:
 class _Header:
     """The ELF header's fields that matter here."""
 
-    __slots__ = ("data", "elf_class", "entry", "flags", "machine", "phentsize", "phnum", "phoff", "prefix", "type")
+    __slots__ = (
+        "data",
+        "elf_class",
+        "entry",
+        "flags",
+        "machine",
+        "phentsize",
+        "phnum",
+        "phoff",
+        "prefix",
+        "type",
+    )
 
     def __init__(self, head: bytes, path: bytes) -> None:
         classes, orders = {1: 32, 2: 64}, {1: "<", 2: ">"}
         if len(head) < 52 or (head[4] == 2 and len(head) < 64):
-            raise ImageError(errno.ENOEXEC, path, f"the ELF header is cut off after {len(head)} bytes: the file is incomplete")
+            raise ImageError(
+                errno.ENOEXEC,
+                path,
+                f"the ELF header is cut off after {len(head)} bytes: the file is incomplete",
+            )
         if head[4] not in classes:
-            raise ImageError(errno.ENOEXEC, path, f"the ELF header has class {head[4]}, neither 32-bit (1) nor 64-bit (2)")
+            raise ImageError(
+                errno.ENOEXEC,
+                path,
+                f"the ELF header has class {head[4]}, neither 32-bit (1) nor 64-bit (2)",
+            )
         if head[5] not in orders:
-            raise ImageError(errno.ENOEXEC, path, f"the ELF header has byte order {head[5]}, neither little (1) nor big (2) endian")
+            raise ImageError(
+                errno.ENOEXEC,
+                path,
+                f"the ELF header has byte order {head[5]}, neither little (1) nor big (2) endian",
+            )
         self.elf_class = classes[head[4]]
         self.data = head[5]
         self.prefix = orders[head[5]]
         form = "HHIIIIIHHHHHH" if self.elf_class == 32 else "HHIQQQIHHHHHH"
         fields = struct.unpack_from(self.prefix + form, head, 16)
-        self.type, self.machine, _, self.entry, self.phoff, _, self.flags, _, self.phentsize, self.phnum = fields[:10]
+        (
+            self.type,
+            self.machine,
+            _,
+            self.entry,
+            self.phoff,
+            _,
+            self.flags,
+            _,
+            self.phentsize,
+            self.phnum,
+        ) = fields[:10]
 
     def describe(self) -> str:
         name = _MACHINES.get(self.machine, f"machine {self.machine}")
@@ -184,9 +228,15 @@ def check_executable(fd: int, path: bytes) -> None:
         raise ImageError(errno.EACCES, path, "is not a regular file")
     result = quick_syscall(SYS["faccessat2"], fd, b"\0", _X_OK, _AT_EMPTY_PATH | _AT_EACCESS)
     if result == -errno.EACCES:
-        hint = "no execute permission (chmod +x)" if not mode & 0o111 else "not executable here (permissions or a noexec mount)"
+        hint = (
+            "no execute permission (chmod +x)"
+            if not mode & 0o111
+            else "not executable here (permissions or a noexec mount)"
+        )
         raise ImageError(errno.EACCES, path, hint)
-    if result < 0 and result != -errno.ENOSYS and not mode & 0o111:  # before Linux 5.8: the mode has to do
+    if (
+        result < 0 and result != -errno.ENOSYS and not mode & 0o111
+    ):  # before Linux 5.8: the mode has to do
         raise ImageError(errno.EACCES, path, "no execute permission (chmod +x)")
 
 
@@ -209,7 +259,9 @@ def identify(fd: int, path: bytes) -> Image:
     try:
         head = os.pread(fd, HEAD, 0)
     except OSError as error:
-        raise ImageError(error.errno or errno.EIO, path, f"cannot be read: {error.strerror}") from None
+        raise ImageError(
+            error.errno or errno.EIO, path, f"cannot be read: {error.strerror}"
+        ) from None
     identity = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
     if head[:2] == b"#!":
         return Image(kind="script", path=path, fd=fd, identity=identity, head=head)
@@ -226,7 +278,9 @@ def _not_elf(head: bytes) -> str:
     if ELF_MAGIC.startswith(head):
         return f"the ELF header is cut off after {len(head)} bytes: the file is incomplete"
     if b"\0" not in head:
-        return "a text file without a #! line: give it one, or run it with its interpreter (sh FILE)"
+        return (
+            "a text file without a #! line: give it one, or run it with its interpreter (sh FILE)"
+        )
     return "not an ELF program and not a #! script"
 
 
@@ -239,9 +293,17 @@ def _read_elf(image: Image, size: int) -> None:
     image.arch = name or ""
     image.native = _is_native(header)
     if header.type not in (ET_EXEC, ET_DYN):
-        raise ImageError(errno.ENOEXEC, path, _TYPES.get(header.type, f"an ELF file of type {header.type}, not a program"))
+        raise ImageError(
+            errno.ENOEXEC,
+            path,
+            _TYPES.get(header.type, f"an ELF file of type {header.type}, not a program"),
+        )
     if not name and not image.native:
-        raise ImageError(errno.ENOEXEC, path, f"a program for {image.machine}, which octavo does not run ({', '.join(arch.ARCHITECTURES)})")
+        raise ImageError(
+            errno.ENOEXEC,
+            path,
+            f"a program for {image.machine}, which octavo does not run ({', '.join(arch.ARCHITECTURES)})",
+        )
     image.elf_type = header.type
     image.entry = header.entry
     image.phentsize = header.phentsize
@@ -250,22 +312,40 @@ def _read_elf(image: Image, size: int) -> None:
 
 
 def _is_native(header: _Header) -> bool:
-    own = arch.identify(64, 1, header.machine, header.flags) if header.elf_class == 64 and header.data == 1 else None
-    return own is not None and own == HOST_MACHINE or (header.machine == 3 and header.elf_class == 32 and HOST_MACHINE == "x86_64")
+    own = (
+        arch.identify(64, 1, header.machine, header.flags)
+        if header.elf_class == 64 and header.data == 1
+        else None
+    )
+    return (
+        own is not None
+        and own == HOST_MACHINE
+        or (header.machine == 3 and header.elf_class == 32 and HOST_MACHINE == "x86_64")
+    )
 
 
 def _read_program_headers(image: Image, header: _Header, size: int) -> None:
     path = image.path
     expected = 32 if header.elf_class == 32 else 56
     if header.phentsize != expected:
-        raise ImageError(errno.ENOEXEC, path, f"program headers of {header.phentsize} bytes instead of {expected}: the ELF header is damaged")
+        raise ImageError(
+            errno.ENOEXEC,
+            path,
+            f"program headers of {header.phentsize} bytes instead of {expected}: the ELF header is damaged",
+        )
     length = header.phnum * expected
     if not length:
         raise ImageError(errno.ENOEXEC, path, "no program headers: not a program")
     if length > HEADERS_MAX:
-        raise ImageError(errno.ENOEXEC, path, f"{header.phnum} program headers, more than the kernel takes")
+        raise ImageError(
+            errno.ENOEXEC, path, f"{header.phnum} program headers, more than the kernel takes"
+        )
     if header.phoff + length > size:
-        raise ImageError(errno.ENOEXEC, path, f"the program headers end at byte {header.phoff + length} of a file of {size}: the file is incomplete")
+        raise ImageError(
+            errno.ENOEXEC,
+            path,
+            f"the program headers end at byte {header.phoff + length} of a file of {size}: the file is incomplete",
+        )
     table = _bytes_at(image, header.phoff, length)
     form = header.prefix + ("IIIIIIII" if header.elf_class == 32 else "IIQQQQQQ")
     segments: list[Segment] = []
@@ -277,9 +357,17 @@ def _read_program_headers(image: Image, header: _Header, size: int) -> None:
             kind, flags, offset, vaddr, _, filesz, memsz, align = fields
         if kind == PT_LOAD:
             if memsz:
-                segments.append(_segment(image, Segment(offset, vaddr, filesz, memsz, flags, align or 1), len(segments)))
+                segments.append(
+                    _segment(
+                        image,
+                        Segment(offset, vaddr, filesz, memsz, flags, align or 1),
+                        len(segments),
+                    )
+                )
             elif filesz:
-                raise ImageError(errno.EINVAL, path, "a segment has bytes in the file and none in memory")
+                raise ImageError(
+                    errno.EINVAL, path, "a segment has bytes in the file and none in memory"
+                )
         elif kind == PT_INTERP and image.interpreter is None:
             image.interpreter = _interpreter(image, offset, filesz, size)
         elif kind == PT_GNU_STACK:
@@ -295,26 +383,54 @@ def _segment(image: Image, segment: Segment, index: int) -> Segment:
     """EINVAL is what load_elf_binary says to a segment that its own checks refuse."""
     where = f"segment {index} (at {segment.vaddr:#x})"
     if segment.align & (segment.align - 1):
-        raise ImageError(errno.EINVAL, image.path, f"{where} has the alignment {segment.align:#x}, which is not a power of two")
+        raise ImageError(
+            errno.EINVAL,
+            image.path,
+            f"{where} has the alignment {segment.align:#x}, which is not a power of two",
+        )
     if segment.filesz > segment.memsz:
-        raise ImageError(errno.EINVAL, image.path, f"{where} has more bytes in the file ({segment.filesz:#x}) than in memory ({segment.memsz:#x})")
+        raise ImageError(
+            errno.EINVAL,
+            image.path,
+            f"{where} has more bytes in the file ({segment.filesz:#x}) than in memory ({segment.memsz:#x})",
+        )
     top = 1 << image.elf_class
     if segment.memsz > top >> 1:
-        raise ImageError(errno.EINVAL, image.path, f"{where} wants {segment.memsz:#x} bytes of memory, more than a program can have")
+        raise ImageError(
+            errno.EINVAL,
+            image.path,
+            f"{where} wants {segment.memsz:#x} bytes of memory, more than a program can have",
+        )
     if segment.vaddr + segment.memsz > top:
-        raise ImageError(errno.EINVAL, image.path, f"{where} ends at {segment.vaddr + segment.memsz:#x}, outside the address space")
+        raise ImageError(
+            errno.EINVAL,
+            image.path,
+            f"{where} ends at {segment.vaddr + segment.memsz:#x}, outside the address space",
+        )
     if segment.offset + segment.filesz >= 1 << 63:
-        raise ImageError(errno.EINVAL, image.path, f"{where} starts at byte {segment.offset:#x} of the file, which no file can have")
+        raise ImageError(
+            errno.EINVAL,
+            image.path,
+            f"{where} starts at byte {segment.offset:#x} of the file, which no file can have",
+        )
     return segment
 
 
 def _check_layout(image: Image, segments: list[Segment]) -> None:
     if not segments:
-        raise ImageError(errno.EINVAL, image.path, "no segment to load (PT_LOAD): a debug file? run the program it was split from")
+        raise ImageError(
+            errno.EINVAL,
+            image.path,
+            "no segment to load (PT_LOAD): a debug file? run the program it was split from",
+        )
     ordered = sorted(segments, key=lambda segment: segment.vaddr)
     for lower, upper in zip(ordered, ordered[1:], strict=False):
         if lower.vaddr + lower.memsz > upper.vaddr:
-            raise ImageError(errno.EINVAL, image.path, f"the segments at {lower.vaddr:#x} and {upper.vaddr:#x} overlap: the file is damaged")
+            raise ImageError(
+                errno.EINVAL,
+                image.path,
+                f"the segments at {lower.vaddr:#x} and {upper.vaddr:#x} overlap: the file is damaged",
+            )
 
 
 def _find_headers(segments: list[Segment], phoff: int) -> int:
@@ -328,12 +444,20 @@ def _find_headers(segments: list[Segment], phoff: int) -> int:
 
 def _interpreter(image: Image, offset: int, length: int, size: int) -> bytes:
     if not 2 <= length <= PATH_MAX:
-        raise ImageError(errno.ENOEXEC, image.path, f"the interpreter's path (PT_INTERP) is {length} bytes long")
+        raise ImageError(
+            errno.ENOEXEC, image.path, f"the interpreter's path (PT_INTERP) is {length} bytes long"
+        )
     if offset + length > size:
-        raise ImageError(errno.EIO, image.path, "the interpreter's path (PT_INTERP) lies beyond the file's end: the file is incomplete")
+        raise ImageError(
+            errno.EIO,
+            image.path,
+            "the interpreter's path (PT_INTERP) lies beyond the file's end: the file is incomplete",
+        )
     path = _bytes_at(image, offset, length)
     if path[-1:] != b"\0":
-        raise ImageError(errno.ENOEXEC, image.path, "the interpreter's path (PT_INTERP) does not end in NUL")
+        raise ImageError(
+            errno.ENOEXEC, image.path, "the interpreter's path (PT_INTERP) does not end in NUL"
+        )
     return path[: path.index(b"\0")]
 
 
@@ -344,7 +468,9 @@ def _bytes_at(image: Image, offset: int, length: int) -> bytes:
     try:
         data = os.pread(image.fd, length, offset)
     except OSError as error:
-        raise ImageError(error.errno or errno.EIO, image.path, f"cannot be read: {error.strerror}") from None
+        raise ImageError(
+            error.errno or errno.EIO, image.path, f"cannot be read: {error.strerror}"
+        ) from None
     if len(data) < length:
         raise ImageError(errno.EIO, image.path, "the file became shorter while it was read")
     return data

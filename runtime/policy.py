@@ -25,7 +25,9 @@ class PageSizes:
 
     __slots__ = ("engine", "guest", "host", "reasons")
 
-    def __init__(self, *, guest: int, host: int, engine: int, reasons: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, guest: int, host: int, engine: int, reasons: tuple[str, ...] = ()
+    ) -> None:
         self.guest = guest
         self.host = host
         self.engine = engine
@@ -38,7 +40,7 @@ def size_text(size: int) -> str:
 
 
 def parse_size(word: str | int) -> int | str:
-    """"auto", "host", "4k", "64K", "16384", 4096 -> "auto", "host" or bytes. PageSizeError for anything else."""
+    """ "auto", "host", "4k", "64K", "16384", 4096 -> "auto", "host" or bytes. PageSizeError for anything else."""
     if isinstance(word, int) and not isinstance(word, bool):
         size = word
     else:
@@ -74,7 +76,10 @@ def decide(
     """Choose. `images`: the program and its interpreter; `wanted`: bytes, "auto", "host" or None (auto); `origin`: where
     `wanted` was said, for messages. PageSizeError when it cannot be had."""
     sizes = sorted(arch.page_sizes)
-    reasons = [f"{arch.name} programs may have pages of {_list(sizes)}", f"the host's pages are {size_text(host_page)}"]
+    reasons = [
+        f"{arch.name} programs may have pages of {_list(sizes)}",
+        f"the host's pages are {size_text(host_page)}",
+    ]
     limit = sizes[-1]
     for image in images:
         most = allowed_by(image)
@@ -85,8 +90,18 @@ def decide(
     if wanted is None or wanted == "auto":
         guest = _automatic(works, host_page, reasons)
     else:
-        guest = _forced(arch, sizes, works, host_page if wanted == "host" else int(wanted), origin, images, reasons)
-    return PageSizes(guest=guest, host=host_page, engine=_engine(arch, guest, reasons), reasons=tuple(reasons))
+        guest = _forced(
+            arch,
+            sizes,
+            works,
+            host_page if wanted == "host" else int(wanted),
+            origin,
+            images,
+            reasons,
+        )
+    return PageSizes(
+        guest=guest, host=host_page, engine=_engine(arch, guest, reasons), reasons=tuple(reasons)
+    )
 
 
 def _automatic(works: list[int], host_page: int, reasons: list[str]) -> int:
@@ -110,7 +125,9 @@ def _forced(
     reasons: list[str],
 ) -> int:
     if wanted not in sizes:
-        raise PageSizeError(f"{origin}: {arch.name} has no pages of {size_text(wanted)}; possible: {_list(works)}")
+        raise PageSizeError(
+            f"{origin}: {arch.name} has no pages of {size_text(wanted)}; possible: {_list(works)}"
+        )
     if wanted not in works:
         tight = min(images, key=allowed_by)
         raise PageSizeError(

@@ -15,12 +15,26 @@ those are always the empty mount points of an unpacked root.
 import errno
 import os
 
+from runtime import container
+from runtime.walk import walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 AT_FDCWD = -100
-LINKS = 40  # the kernel's limit of symbolic links in one path (MAXSYMLINKS)
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_S_IFMT, _S_IFLNK, _S_IFDIR = 0o170000, 0o120000, 0o040000
+_S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
 _KERNEL = (b"proc", b"dev", b"sys")
+
+
+class RootError(Exception):
+    """A root that cannot be used, or a program that is not in it. `errno` as the kernel would say; str(): one line."""
+
+    def __init__(self, number: int, line: str) -> None:
+        super().__init__(line)
+        self.errno = number
 
 
 class View:
@@ -97,7 +111,7 @@ class InLayer(View):
         return f"under {os.fsdecode(self.root)}"
 
 
-def sysroot(prefixes: "tuple[bytes, ...] | list[bytes]") -> View:
+def sysroot(prefixes: "Sequence[bytes]") -> View:
     """The view of -L and QEMU_LD_PREFIX. Prefixes that do not exist are left out, as qemu-user does (it is a default
     that distributions set for everybody); with none left it is the host's view."""
     real = []
@@ -129,58 +143,69 @@ def without_prefix(prefixes: tuple[bytes, ...], host_path: bytes) -> bytes:
     return host_path
 
 
-def walk(root: bytes, path: bytes, follow: bool, missing: bool = False) -> bytes | None:
-    """The host path of `path` inside `root`, every link but (without `follow`) the last resolved inside `root`.
-
-    None when it does not exist. `missing`: a last name that does not exist is allowed (it is about to be created).
-    OSError(ELOOP) after 40 links. Costs one lstat for each name.
-    """
-    names = path.split(b"/")
-    names.reverse()
-    directory_wanted = path.endswith((b"/", b"/."))
-    done: list[bytes] = []
-    links = 0
-    while names:
-        name = names.pop()
-        if name in (b"", b"."):
-            continue
-        if name == b"..":
-            if done:
-                done.pop()
-            continue
-        host = b"/".join((root, *done, name))
-        try:
-            mode = os.lstat(host).st_mode
-        except OSError:
-            return host if missing and not any(names) else None
-        if mode & _S_IFMT == _S_IFLNK and (follow or directory_wanted or any(names)):
-            links += 1
-            if links > LINKS:
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), host)
-            target = os.readlink(host)
-            if target[:1] == b"/":
-                done.clear()
-            names += reversed(target.split(b"/"))
-            continue
-        done.append(name)
-    return b"/".join((root, *done)) + (b"/" if directory_wanted and done else b"")
-
-
-def find_program(view: View, name: bytes, path: bytes | None) -> bytes | None:
-    """The guest path of a program named without a slash, searched in the guest's PATH as execvp(3) does; None: not found.
-
-    A name with a slash is returned as it is. A file that is not executable is passed over.
-    """
+def find_program(view: View, name: bytes, environment: "Sequence[bytes]") -> bytes:
+    """The guest path of a program as a user names it. A name with a slash is taken as it is; without one it is searched
+    in the PATH of the guest's environment, in the view, as execvp(3) does. Outside a root a file of that name in the
+    working directory comes first, as with qemu-user. RootError(ENOENT, ENOTDIR) when it is nowhere."""
     if b"/" in name:
         return name
-    for directory in (DEFAULT_PATH if path is None else path).split(b":"):
+    path = next((word[5:] for word in environment if word.startswith(b"PATH=")), DEFAULT_PATH)
+    here = view.kind in ("host", "sysroot")
+    if here and _executable(view, name):
+        return name
+    for directory in path.split(b":"):
         guest = directory + b"/" + name if directory else name
+        if _executable(view, guest):
+            return guest
+    shown = os.fsdecode(name)
+    where = "in the working directory or " if here else ""
+    raise RootError(
+        errno.ENOENT, f"{shown}: not found {where}in PATH ({os.fsdecode(path)}) {view.describe()}"
+    )
+
+
+def _executable(view: View, guest: bytes) -> bool:
+    """A file that could be executed; directories and files without the x bit are passed over."""
+    try:
         dirfd, host = view.resolve(AT_FDCWD, guest, True)
-        try:
-            if os.access(host, os.X_OK, dir_fd=None if dirfd == AT_FDCWD else dirfd, effective_ids=True) and not (
-                os.stat(host).st_mode & _S_IFMT == _S_IFDIR
-            ):
-                return guest
-        except OSError:
-            continue
-    return None
+        at = None if dirfd == AT_FDCWD else dirfd
+        mode = os.stat(host, dir_fd=at).st_mode
+        return mode & _S_IFMT == _S_IFREG and os.access(
+            host, os.X_OK, dir_fd=at, effective_ids=True
+        )
+    except OSError:
+        return False
+
+
+def open_view(root: bytes | None, prefixes: "Sequence[bytes]") -> View:
+    """The view that the command line asks for. With `root` this process's root directory is changed before it returns,
+    so everything that is still to be imported must have been. RootError: no such root, or it cannot be entered."""
+    if root is None:
+        return sysroot(prefixes)
+    real = check_root(root)
+    try:
+        container.enter(real)
+    except container.NotPermitted:
+        return InLayer(real)
+    return View("container")
+
+
+def check_root(root: bytes) -> bytes:
+    """The real path of a guest root directory. RootError(ENOENT, ENOTDIR, EACCES)."""
+    name = os.fsdecode(root)
+    try:
+        real = os.path.realpath(root, strict=True)
+        mode = os.stat(real).st_mode
+    except OSError as error:
+        reason = (
+            "no such directory" if error.errno == errno.ENOENT else (error.strerror or "").lower()
+        )
+        raise RootError(error.errno or errno.EIO, f"root {name}: {reason}") from None
+    if mode & _S_IFMT != _S_IFDIR:
+        raise RootError(errno.ENOTDIR, f"root {name}: is not a directory")
+    if not os.access(real, os.X_OK | os.R_OK, effective_ids=True):
+        raise RootError(
+            errno.EACCES,
+            f"root {name}: permission denied (its directory cannot be read by this user)",
+        )
+    return real

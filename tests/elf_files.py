@@ -68,9 +68,13 @@ def elf(
     )
     for kind, offset, vaddr, filesz, memsz, pflags, align in segments:
         if bits == 32:
-            result += struct.pack(prefix + "8I", kind, offset, vaddr, vaddr, filesz, memsz, pflags, align)
+            result += struct.pack(
+                prefix + "8I", kind, offset, vaddr, vaddr, filesz, memsz, pflags, align
+            )
         else:
-            result += struct.pack(prefix + "2I6Q", kind, pflags, offset, vaddr, vaddr, filesz, memsz, align)
+            result += struct.pack(
+                prefix + "2I6Q", kind, pflags, offset, vaddr, vaddr, filesz, memsz, align
+            )
     result += body
     if size is not None:
         result += bytes(index * 7 % 251 + 1 for index in range(len(result), size))

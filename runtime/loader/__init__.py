@@ -45,7 +45,9 @@ class Plan:
         self.argv = argv  # rewritten by #! lines; never empty
         self.envp = envp
         self.execfn = execfn  # AT_EXECFN: the path execve was called with
-        self.executable = executable  # host path of `image`: what /proc/self/exe shows, after View.guest_path
+        self.executable = (
+            executable  # host path of `image`: what /proc/self/exe shows, after View.guest_path
+        )
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -68,7 +70,9 @@ class Loaded:
         self.initial = initial
         self.sp = initial.sp
         self.auxv = initial.auxv
-        self.trampoline = trampoline  # address of the sigreturn code page; 0: the architecture needs none
+        self.trampoline = (
+            trampoline  # address of the sigreturn code page; 0: the architecture needs none
+        )
 
     @property
     def entry(self) -> int:
@@ -101,14 +105,20 @@ def plan(
         rewrites = 0
         while image.kind == "script":
             if inaccessible:
-                raise ImageError(errno.ENOENT, path, "a script in a close-on-exec descriptor cannot be read by its interpreter")
+                raise ImageError(
+                    errno.ENOENT,
+                    path,
+                    "a script in a close-on-exec descriptor cannot be read by its interpreter",
+                )
             command, argument = script.parse(image.head, name)
             words = script.rewrite(words, command, argument, name)
             old, image = image, _open_named(view, command, f"interpreter of {os.fsdecode(name)}")
             os.close(old.fd)
             rewrites += 1
             if rewrites > script.REWRITES:
-                raise ImageError(errno.ELOOP, path, f"more than {script.REWRITES} #! interpreters in a row")
+                raise ImageError(
+                    errno.ELOOP, path, f"more than {script.REWRITES} #! interpreters in a row"
+                )
             name = command
         interpreter = None
         if image.interpreter is not None and image.arch:
@@ -117,7 +127,12 @@ def plan(
         os.close(image.fd)
         raise
     return Plan(
-        image=image, interpreter=interpreter, argv=words, envp=envp, execfn=path, executable=_host_path(image.fd, name)
+        image=image,
+        interpreter=interpreter,
+        argv=words,
+        envp=envp,
+        execfn=path,
+        executable=_host_path(image.fd, name),
     )
 
 
@@ -125,6 +140,7 @@ def load(
     plan: Plan,
     space: "AddressSpace",
     arch: "Architecture",
+    pages: "PageSizes",
     who: Credentials,
     *,
     stack_limit: int,
@@ -137,7 +153,7 @@ def load(
     loaded = elf.load(space, arch, plan.image, plan.interpreter)
     space.set_brk(loaded.brk)
     trampoline = commpages.map_all(space, arch)
-    entries = stack.auxiliary_vector(arch, loaded, page=space.page, who=who, flags=flags)
+    entries = stack.auxiliary_vector(arch, loaded, page=pages.guest, who=who, flags=flags)
     initial = stack.build(
         arch.stack_top,
         bits=arch.elf_class,
@@ -159,24 +175,35 @@ def check(plan: Plan, arch: "Architecture", pages: "PageSizes", stack_limit: int
         elf.check(image, arch, pages.guest)
     try:
         stack.check_size(
-            plan.argv, plan.envp, plan.execfn, page=pages.guest, word=arch.elf_class // 8, limit=stack_limit
+            plan.argv,
+            plan.envp,
+            plan.execfn,
+            page=pages.guest,
+            word=arch.elf_class // 8,
+            limit=stack_limit,
         )
     except GuestError as error:
-        raise ImageError(error.errno, plan.execfn, "arguments and environment are too long for a program") from None
+        raise ImageError(
+            error.errno, plan.execfn, "arguments and environment are too long for a program"
+        ) from None
 
 
 def _open(view: "View", dirfd: int, path: bytes, follow: bool) -> Image:
     try:
         host_dirfd, host_path = view.resolve(dirfd, path, follow)
     except OSError as error:
-        raise ImageError(error.errno or errno.EIO, path, (error.strerror or "cannot be found").lower()) from None
+        raise ImageError(
+            error.errno or errno.EIO, path, (error.strerror or "cannot be found").lower()
+        ) from None
     fd = images.open_program(host_dirfd, host_path, path, follow)
     return _identify(fd, path)
 
 
 def _adopt(fd: int, path: bytes) -> Image:
     try:
-        own = os.open(b"/proc/self/fd/%d" % fd, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # works for O_PATH too
+        own = os.open(
+            b"/proc/self/fd/%d" % fd, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        )  # works for O_PATH too
     except OSError:
         try:
             own = os.dup(fd)
@@ -217,12 +244,30 @@ def _open_interpreter(view: "View", image: Image) -> Image:
     except ImageError as error:
         if error.errno in (errno.ENOEXEC, errno.EINVAL):
             raise ImageError(errno.ELIBBAD, error.path, error.reason) from None
+        if error.errno == errno.ENOENT:
+            raise ImageError(
+                error.errno, error.path, error.reason + _other_root(view, image)
+            ) from None
         raise
     if found.kind != "elf" or found.arch != image.arch:
         os.close(found.fd)
         kind = "a script" if found.kind != "elf" else f"for {found.machine}"
         raise ImageError(errno.ELIBBAD, found.path, f"{what}: is {kind}, not for {image.machine}")
     return found
+
+
+def _other_root(view: "View", image: Image) -> str:
+    """A hint when the programs that are found there are for another architecture than the one to be started."""
+    try:
+        shell = _open(view, AT_FDCWD, b"/bin/sh", True)
+    except ImageError:
+        return ""
+    os.close(shell.fd)
+    if shell.kind != "elf" or shell.arch == image.arch:
+        return ""
+    if view.kind == "host":
+        return f"; the program is for {image.machine}: name its root with --root DIR or -L PREFIX"
+    return f"; the programs there are for {shell.machine}, this one is for {image.machine}"
 
 
 def _host_path(fd: int, fallback: bytes) -> bytes:

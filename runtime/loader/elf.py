@@ -59,12 +59,16 @@ class LoadedImage:
         self.phent = image.phentsize
         self.phnum = image.phnum
         self.brk = 0  # start of the heap, a multiple of the guest page
-        self.exec_stack: bool | None = None  # None: PT_GNU_STACK is absent, the architecture's default holds
+        self.exec_stack: bool | None = (
+            None  # None: PT_GNU_STACK is absent, the architecture's default holds
+        )
         if image.stack_flags is not None:
             self.exec_stack = bool(image.stack_flags & PF_X)
         code = [segment for segment in image.segments if segment.flags & PF_X]
         data = [segment for segment in image.segments if segment.flags & PF_W]
-        self.text_start = base + min((s.vaddr for s in code), default=0)  # mm->start_code, for /proc/PID/stat
+        self.text_start = base + min(
+            (s.vaddr for s in code), default=0
+        )  # mm->start_code, for /proc/PID/stat
         self.text_end = base + max((s.vaddr + s.filesz for s in code), default=0)
         self.data_start = base + max((s.vaddr for s in data), default=0)
         self.data_end = base + max((s.vaddr + s.filesz for s in data), default=0)
@@ -76,7 +80,11 @@ def file_offset(identity: tuple[int, int, int, int], slots: int) -> int:
     for number in identity:
         state = ((state ^ number & _MASK) * 0xBF58_476D_1CE4_E5B9) & _MASK
         state ^= state >> 29
-    return (state * 0x94D0_49BB_1331_11EB & _MASK) >> 32 if slots > 1 << 31 else ((state >> 24) % slots)
+    return (
+        (state * 0x94D0_49BB_1331_11EB & _MASK) >> 32
+        if slots > 1 << 31
+        else ((state >> 24) % slots)
+    )
 
 
 def check(image: "Image", arch: "Architecture", page: int) -> None:
@@ -88,7 +96,11 @@ def check(image: "Image", arch: "Architecture", page: int) -> None:
     span = round_up(image.high, page) - low
     if span > arch.address_top or (image.elf_type != ET_DYN and image.high > arch.address_top):
         top = f"{arch.address_top:#x}"
-        raise ImageError(errno.EINVAL, image.path, f"its segments reach to {image.high:#x}; {arch.name} programs end at {top}")
+        raise ImageError(
+            errno.EINVAL,
+            image.path,
+            f"its segments reach to {image.high:#x}; {arch.name} programs end at {top}",
+        )
     for segment in image.segments:
         if segment.filesz and (segment.vaddr ^ segment.offset) & (page - 1):
             reason = f"the segment at {segment.vaddr:#x} cannot be mapped in pages of {page} bytes (file offset {segment.offset:#x})"

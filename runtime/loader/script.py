@@ -29,7 +29,11 @@ def parse(head: bytes, path: bytes) -> tuple[bytes, bytes | None]:
         if start is None:
             raise ImageError(errno.ENOEXEC, path, "the #! line names no interpreter")
         if _find_end(buffer, start, last) is None:
-            raise ImageError(errno.ENOEXEC, path, f"the interpreter's path in the #! line is longer than {BUFFER} bytes")
+            raise ImageError(
+                errno.ENOEXEC,
+                path,
+                f"the interpreter's path in the #! line is longer than {BUFFER} bytes",
+            )
         end = last
     while buffer[end - 1] in _BLANK:
         end -= 1
@@ -49,7 +53,9 @@ def parse(head: bytes, path: bytes) -> tuple[bytes, bytes | None]:
     return _string(buffer, start, end), argument
 
 
-def rewrite(argv: list[bytes], interpreter: bytes, argument: bytes | None, name: bytes) -> list[bytes]:
+def rewrite(
+    argv: list[bytes], interpreter: bytes, argument: bytes | None, name: bytes
+) -> list[bytes]:
     """The interpreter's argv: itself, its argument, the script's name, and what followed argv[0]."""
     return [interpreter, *([] if argument is None else [argument]), name, *argv[1:]]
 

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from runtime.memory.space import AddressSpace
 
 # include/uapi/linux/auxvec.h
-AT_NULL, AT_EXECFD, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 0, 2, 3, 4, 5, 6, 7, 8, 9
+AT_NULL, AT_EXECFD, AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = (
+    0,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+)
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK = 11, 12, 13, 14, 15, 16, 17
 AT_SECURE, AT_BASE_PLATFORM, AT_RANDOM, AT_HWCAP2, AT_EXECFN = 23, 24, 25, 26, 31
 AT_SYSINFO_EHDR, AT_MINSIGSTKSZ = 33, 51
@@ -53,7 +63,13 @@ class StackImage:
     __slots__ = ("argv_end", "argv_start", "auxv", "data", "env_end", "env_start", "sp")
 
     def __init__(
-        self, *, sp: int, data: bytes, auxv: bytes, argv: tuple[int, int], environment: tuple[int, int]
+        self,
+        *,
+        sp: int,
+        data: bytes,
+        auxv: bytes,
+        argv: tuple[int, int],
+        environment: tuple[int, int],
     ) -> None:
         self.sp = sp
         self.data = data
@@ -63,7 +79,13 @@ class StackImage:
 
 
 def check_size(
-    argv: "Sequence[bytes]", envp: "Sequence[bytes]", name: bytes, *, page: int, word: int, limit: int
+    argv: "Sequence[bytes]",
+    envp: "Sequence[bytes]",
+    name: bytes,
+    *,
+    page: int,
+    word: int,
+    limit: int,
 ) -> None:
     """GuestError(E2BIG) as bprm_stack_limits and copy_strings say it, before anything is lost.
 
@@ -81,7 +103,13 @@ def check_size(
 
 
 def auxiliary_vector(
-    arch: "Architecture", loaded: "LoadedImage", *, page: int, who: Credentials, vdso: int = 0, flags: int = 0
+    arch: "Architecture",
+    loaded: "LoadedImage",
+    *,
+    page: int,
+    who: Credentials,
+    vdso: int = 0,
+    flags: int = 0,
 ) -> list[tuple[int, int | bytes | str]]:
     """The entries without AT_NULL, in the kernel's order: ARCH_DLINFO first. A value that is bytes is stored on the stack
     and becomes its address; so do the words "random" and "execfn"."""
@@ -185,7 +213,9 @@ def _addresses(start: int, texts: "Sequence[bytes]") -> list[int]:
     return addresses
 
 
-def map_stack(space: "AddressSpace", image: StackImage, *, top: int, limit: int, executable: bool) -> None:
+def map_stack(
+    space: "AddressSpace", image: StackImage, *, top: int, limit: int, executable: bool
+) -> None:
     """Map the stack area below `top` and store the bytes: what they need and 128 KiB more (less if the limit is less);
     AddressSpace.grow() extends it down to RLIMIT_STACK, `limit` in bytes."""
     needed = top - image.sp

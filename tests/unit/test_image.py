@@ -103,7 +103,9 @@ def test_truncated_header(tmp_path, length):
 
 
 def test_truncated_program_headers(tmp_path):
-    refused(tmp_path, elf("aarch64", [TEXT, DATA])[:100], errno.ENOEXEC, "program headers", "incomplete")
+    refused(
+        tmp_path, elf("aarch64", [TEXT, DATA])[:100], errno.ENOEXEC, "program headers", "incomplete"
+    )
 
 
 def test_program_headers_far_beyond_the_file(tmp_path):
@@ -145,14 +147,23 @@ def test_unknown_class_and_order(tmp_path):
     refused(tmp_path, bytes(content), errno.ENOEXEC, "byte order 3")
 
 
-@pytest.mark.parametrize(("elf_type", "word"), [(1, "ET_REL"), (4, "ET_CORE"), (0, "type"), (9, "type 9")])
+@pytest.mark.parametrize(
+    ("elf_type", "word"), [(1, "ET_REL"), (4, "ET_CORE"), (0, "type"), (9, "type 9")]
+)
 def test_types_that_are_no_programs(tmp_path, elf_type, word):
     refused(tmp_path, elf("aarch64", [TEXT], elf_type=elf_type, size=0x300), errno.ENOEXEC, word)
 
 
 def test_overlapping_segments(tmp_path):
     other = segment(offset=0, vaddr=0x4002FF, filesz=0x10)
-    refused(tmp_path, elf("aarch64", [TEXT, other], size=0x300), errno.EINVAL, "0x400000", "0x4002ff", "overlap")
+    refused(
+        tmp_path,
+        elf("aarch64", [TEXT, other], size=0x300),
+        errno.EINVAL,
+        "0x400000",
+        "0x4002ff",
+        "overlap",
+    )
 
 
 def test_segment_outside_the_address_space(tmp_path):
@@ -164,15 +175,32 @@ def test_segment_outside_the_address_space(tmp_path):
 
 def test_huge_memsz(tmp_path):
     huge = segment(offset=0, vaddr=0x400000, filesz=0x300, memsz=0xFFFF_FFFF_0000_0000)
-    refused(tmp_path, elf("aarch64", [huge], size=0x300), errno.EINVAL, "0xffffffff00000000", "more than a program")
+    refused(
+        tmp_path,
+        elf("aarch64", [huge], size=0x300),
+        errno.EINVAL,
+        "0xffffffff00000000",
+        "more than a program",
+    )
 
 
 def test_filesz_above_memsz(tmp_path):
-    refused(tmp_path, elf("arm", [segment(filesz=0x200, memsz=0x100)], size=0x300), errno.EINVAL, "0x200", "0x100")
+    refused(
+        tmp_path,
+        elf("arm", [segment(filesz=0x200, memsz=0x100)], size=0x300),
+        errno.EINVAL,
+        "0x200",
+        "0x100",
+    )
 
 
 def test_file_offset_beyond_any_file(tmp_path):
-    refused(tmp_path, elf("aarch64", [segment(offset=1 << 63, filesz=1)], size=0x300), errno.EINVAL, "byte 0x8000")
+    refused(
+        tmp_path,
+        elf("aarch64", [segment(offset=1 << 63, filesz=1)], size=0x300),
+        errno.EINVAL,
+        "byte 0x8000",
+    )
 
 
 @pytest.mark.parametrize("align", [3, 0x1001, 0x18000])
@@ -183,7 +211,10 @@ def test_alignment_that_is_no_power_of_two(tmp_path, align):
 
 @pytest.mark.parametrize("align", [0, 1])
 def test_no_alignment_is_one(tmp_path, align):
-    assert look(tmp_path, elf("riscv64", [segment(filesz=0x100, align=align)], size=0x300)).min_align == 1
+    assert (
+        look(tmp_path, elf("riscv64", [segment(filesz=0x100, align=align)], size=0x300)).min_align
+        == 1
+    )
 
 
 def test_nothing_to_load(tmp_path):
@@ -192,7 +223,12 @@ def test_nothing_to_load(tmp_path):
 
 @pytest.mark.parametrize(
     ("offset", "length", "number"),
-    [(0x100, 1, errno.ENOEXEC), (0x100, 5000, errno.ENOEXEC), (0x2FF, 40, errno.EIO), (0x100, 8, errno.ENOEXEC)],
+    [
+        (0x100, 1, errno.ENOEXEC),
+        (0x100, 5000, errno.ENOEXEC),
+        (0x2FF, 40, errno.EIO),
+        (0x100, 8, errno.ENOEXEC),
+    ],
 )
 def test_damaged_interpreter_path(tmp_path, offset, length, number):
     content = elf("aarch64", [TEXT, segment(PT_INTERP, offset=offset, filesz=length)], size=0x300)
@@ -232,15 +268,22 @@ def _look_quietly(path, content: bytes) -> None:
     if found.kind == "elf":
         top = 1 << found.elf_class
         assert found.segments
-        assert all(0 < s.memsz and s.filesz <= s.memsz and s.vaddr + s.memsz <= top for s in found.segments)
+        assert all(
+            0 < s.memsz and s.filesz <= s.memsz and s.vaddr + s.memsz <= top for s in found.segments
+        )
         assert found.min_align & (found.min_align - 1) == 0
 
 
-SAME_DIRECTORY = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+SAME_DIRECTORY = settings(
+    max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 
 
 @SAME_DIRECTORY
-@given(st.binary(max_size=300), st.sampled_from([b"", b"\x7fELF", b"\x7fELF\2\1\1", b"\x7fELF\1\2\1", b"#!"]))
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", b"\x7fELF", b"\x7fELF\2\1\1", b"\x7fELF\1\2\1", b"#!"]),
+)
 def test_any_bytes(tmp_path, tail, head):
     _look_quietly(tmp_path, head + tail)
 
@@ -251,7 +294,9 @@ def test_any_bytes(tmp_path, tail, head):
     st.lists(
         st.tuples(
             st.integers(0, 64 + 56 * 3 - 9),
-            st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 3, 2**63, 2**64 - 1, 2**32 - 1])),
+            st.one_of(
+                st.integers(0, 2**64 - 1), st.sampled_from([0, 1, 3, 2**63, 2**64 - 1, 2**32 - 1])
+            ),
             st.sampled_from(["<B", "<H", "<I", ">I", "<Q", ">Q"]),
         ),
         max_size=6,
@@ -260,7 +305,9 @@ def test_any_bytes(tmp_path, tail, head):
 )
 def test_any_damage_to_a_good_file(tmp_path, arch, damages, length):
     interp = segment(PT_INTERP, offset=0x300, filesz=8)
-    content = bytearray(elf(arch, [interp, TEXT, DATA], elf_type=ET_DYN, size=0x300) + b"/lib/ld\0" + bytes(0x100))
+    content = bytearray(
+        elf(arch, [interp, TEXT, DATA], elf_type=ET_DYN, size=0x300) + b"/lib/ld\0" + bytes(0x100)
+    )
     for place, value, form in damages:
         struct.pack_into(form, content, place, value & ((1 << 8 * struct.calcsize(form)) - 1))
     _look_quietly(tmp_path, bytes(content[: max(length, 1)]))

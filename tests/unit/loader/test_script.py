@@ -79,11 +79,19 @@ def test_as_the_kernel(tmp_path, content):
     compare(tmp_path, content)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(st.lists(st.sampled_from([b"/bin/echo", b" ", b"\t", b"\n", b"\0", b"x", b" " * 120, b"y" * 110])))
+@settings(
+    max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    st.lists(
+        st.sampled_from([b"/bin/echo", b" ", b"\t", b"\n", b"\0", b"x", b" " * 120, b"y" * 110])
+    )
+)
 def test_any_line_as_the_kernel(tmp_path, parts):
     content = b"#!" + b"".join(parts)
-    interpreter = content[2:].strip(b" \t").split(b"\n")[0].split(b"\0")[0].split(b" ")[0].split(b"\t")[0]
+    interpreter = (
+        content[2:].strip(b" \t").split(b"\n")[0].split(b"\0")[0].split(b" ")[0].split(b"\t")[0]
+    )
     if interpreter in (b"", ECHO):  # others: names that may exist in the directory of the test
         compare(tmp_path, content)
 

@@ -48,7 +48,14 @@ class Reader:
 
 
 @given(
-    st.sampled_from([(32, "<", 0xBEFF_F000), (32, ">", 0x7FFF_F000), (64, "<", 0x7FFF_FFFF_F000), (64, ">", 1 << 46)]),
+    st.sampled_from(
+        [
+            (32, "<", 0xBEFF_F000),
+            (32, ">", 0x7FFF_F000),
+            (64, "<", 0x7FFF_FFFF_F000),
+            (64, ">", 1 << 46),
+        ]
+    ),
     st.lists(TEXT, min_size=1, max_size=20),
     st.lists(TEXT, max_size=20),
     TEXT,
@@ -58,7 +65,14 @@ def test_everything_is_found_again(kind, argv, envp, name, platform):
     bits, order, top = kind
     entries = [(6, 4096), (25, "random"), (31, "execfn"), (15, platform), (24, b"base")]
     image = stack.build(
-        top, bits=bits, order=order, argv=argv, envp=envp, name=name, entries=entries, random=bytes(range(16))
+        top,
+        bits=bits,
+        order=order,
+        argv=argv,
+        envp=envp,
+        name=name,
+        entries=entries,
+        random=bytes(range(16)),
     )
     assert image.sp % 16 == 0
     assert image.sp + len(image.data) == top
@@ -79,9 +93,13 @@ def test_everything_is_found_again(kind, argv, envp, name, platform):
     assert reader.string(values[24]) == b"base"
     assert values[31] + len(name) + 1 + bits // 8 == top
     length = image.argv_end - image.argv_start
-    assert image.data[image.argv_start - image.sp :][:length] == b"".join(text + b"\0" for text in argv)
+    assert image.data[image.argv_start - image.sp :][:length] == b"".join(
+        text + b"\0" for text in argv
+    )
     length = image.env_end - image.env_start
-    assert image.data[image.env_start - image.sp :][:length] == b"".join(text + b"\0" for text in envp)
+    assert image.data[image.env_start - image.sp :][:length] == b"".join(
+        text + b"\0" for text in envp
+    )
 
 
 def test_the_kernel_lays_it_the_same_way(tmp_path):
@@ -98,7 +116,9 @@ def test_the_kernel_lays_it_the_same_way(tmp_path):
     argv = [b"name of mine", b"-I", b"-S", b"-c", program.encode()]
     envp = {b"A": b"1", b"EMPTY": b"", b"LC_ALL": b"C.UTF-8"}
     executable = os.path.realpath(sys.executable)
-    output = subprocess.run(argv, executable=executable, env=envp, stdout=subprocess.PIPE, check=True).stdout.split()
+    output = subprocess.run(
+        argv, executable=executable, env=envp, stdout=subprocess.PIPE, check=True
+    ).stdout.split()
     sp, top = int(output[0]), int(output[1])
     data, auxv = bytes.fromhex(output[2].decode()), bytes.fromhex(output[3].decode())
     word = 8  # bytes; Octavo's hosts are 64-bit
@@ -111,7 +131,9 @@ def test_the_kernel_lays_it_the_same_way(tmp_path):
             text = data[value - sp :]
             entries.append((kind, text[: text.index(b"\0")]))
         else:
-            entries.append((kind, {stack.AT_RANDOM: "random", stack.AT_EXECFN: "execfn"}.get(kind, value)))
+            entries.append(
+                (kind, {stack.AT_RANDOM: "random", stack.AT_EXECFN: "execfn"}.get(kind, value))
+            )
     random = data[dict(pairs)[stack.AT_RANDOM] - sp :][:16]
     # The kernel moves the strings' end and the table apart by random amounts: build at the same residues.
     built = stack.build(
@@ -140,10 +162,14 @@ def test_the_kernel_lays_it_the_same_way(tmp_path):
         if kind not in (stack.AT_RANDOM, stack.AT_PLATFORM, stack.AT_BASE_PLATFORM):
             assert value == kernel_value
     kernel_random = dict(pairs)[stack.AT_RANDOM]
-    own_random = struct.unpack_from("=Q", own, own.index(struct.pack("=Q", stack.AT_RANDOM)) + word)[0]
+    own_random = struct.unpack_from(
+        "=Q", own, own.index(struct.pack("=Q", stack.AT_RANDOM)) + word
+    )[0]
     platform = dict(pairs).get(stack.AT_PLATFORM)
     if platform:
-        own_platform = struct.unpack_from("=Q", own, own.index(struct.pack("=Q", stack.AT_PLATFORM)) + word)[0]
+        own_platform = struct.unpack_from(
+            "=Q", own, own.index(struct.pack("=Q", stack.AT_PLATFORM)) + word
+        )[0]
         assert platform - kernel_random == own_platform - own_random
 
 
