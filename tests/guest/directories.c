@@ -66,10 +66,12 @@ CASE(seeking) {
   for (int i = 0; i < 10; i++) readdir(directory);
   long position = telldir(directory);
   char eleventh[256];
-  snprintf(eleventh, sizeof eleventh, "%s", readdir(directory)->d_name);
+  struct dirent *entry = readdir(directory);
+  snprintf(eleventh, sizeof eleventh, "%s", entry != NULL ? entry->d_name : "none");
   for (int i = 0; i < 5; i++) readdir(directory);
   seekdir(directory, position);
-  show("same entry", "%s", strcmp(readdir(directory)->d_name, eleventh) == 0 ? "yes" : "no");
+  struct dirent *again = readdir(directory);
+  yes("same entry", again != NULL && strcmp(again->d_name, eleventh) == 0);
   closedir(directory);
 }
 

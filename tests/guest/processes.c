@@ -317,7 +317,7 @@ CASE(identity) {
 CASE(clone_flags) {
   int fd[2];
   MUST(pipe(fd));
-  pid_t pid = (pid_t)syscall(SYS_clone, SIGUSR1, 0, 0, 0, 0);
+  pid_t pid = MUST((pid_t)syscall(SYS_clone, SIGUSR1, 0, 0, 0, 0));
   if (pid == 0) _exit(21);
   int result;
   signal(SIGUSR1, SIG_IGN);
