@@ -60,7 +60,7 @@ CASE(fixed) {
 
 CASE(dontunmap) {
   unsigned char *at = roomy(1, 0);
-  unsigned char *moved = mremap(at, page(), page(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+  unsigned char *moved = mremap(at, page(), page(), MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
   outcome("call", moved == MAP_FAILED ? -1 : 0);
   yes("moved", moved != MAP_FAILED && moved != at);
   if (moved != MAP_FAILED) show("bytes", "%d %d", at[0], moved[0]);
