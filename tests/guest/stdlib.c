@@ -130,7 +130,8 @@ CASE(strings) {
   show("search", "%d %d %d", (int)(strstr(text, "xyzab") - text), (int)(strrchr(text, 'b') - text), (int)strcspn(text, "pq"));
   show("compare", "%d %d %d", strcmp("abc", "abd") < 0, strncmp("abcx", "abcy", 3), strcasecmp("HeLLo", "hEllO"));
   char words[] = "one,two;;three";
-  show("tokens", "%s %s", strtok_r(words, ",;", &state), strtok_r(NULL, ",;", &state));
+  char *first = strtok_r(words, ",;", &state), *second = strtok_r(NULL, ",;", &state);
+  show("tokens", "%s %s", first, second);
   show("memmem", "%s", (char *)memmem("haystack with needle", 20, "needle", 6));
   show("versions", "%d %d", strverscmp("file9", "file10") < 0, strverscmp("1.0", "1.0") == 0);
 }
