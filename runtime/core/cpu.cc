@@ -167,25 +167,21 @@ int Cpu::run() {
 // caller looks for.
 int Cpu::attempt() {
     Engine& e = *engine;
-    uint64_t pc = e.start_address();
     e.attention = &slot.attention;
-    e.why = stop::NONE;
-    e.translating = false;
-    Engine::enter(&e);
-    e.running = true;
-    uc_err err = uc_emu_start(e.uc, pc, 0, 0, 0);
-    e.running = false;
-    Engine::enter(nullptr);
-    e.counters.stops++;
-    if (e.why == stop::NONE && err != UC_ERR_OK) {
-        e.why = err == UC_ERR_INSN_INVALID ? stop::ILLEGAL : stop::TRAP;
-        e.trap = err == UC_ERR_INSN_INVALID ? 0 : 0x10000 + uint32_t(err);
+    e.execute();
+    // A block may run on into the next page. When that cannot be fetched, what lies before it is
+    // still to be done: go there instruction by instruction.
+    if (e.why == stop::FAULT && e.fault_access == X && e.translating &&
+        (e.start_address() ^ e.fault_address) >> e.table->page_shift) {
+        e.stepping = true;
+        e.execute();
+        e.stepping = false;
     }
+    e.settle();
     fault_address = e.fault_address;
     fault_access = e.fault_access;
     fault_mapped = e.fault_mapped;
     trap = e.trap;
-    e.settle();
     return e.why;
 }
 

@@ -56,9 +56,6 @@ void on_bus_error(uint64_t host, uint64_t pc, uint64_t link, uint64_t stack, boo
 Engine* Engine::of_thread() {
     return t_engine;
 }
-void Engine::enter(Engine* engine) {
-    t_engine = engine;
-}
 
 Engine::Engine(std::shared_ptr<PageTable> t, Facts f) : table(std::move(t)), facts(std::move(f)) {
     Engine* outer = t_engine;
@@ -292,7 +289,38 @@ uint64_t Engine::start_address() {
     return pc;
 }
 
-void Engine::settle() {}
+void Engine::execute() {
+    why = stop::NONE;
+    translating = false;
+    raised = 0;
+    t_engine = this;
+    running = true;
+    uc_err err = uc_emu_start(uc, start_address(), 0, 0, 0);
+    running = false;
+    t_engine = nullptr;
+    counters.stops++;
+    if (why != stop::NONE || err == UC_ERR_OK)
+        return;
+    constexpr uint32_t RISCV_EBREAK = 3;
+    if (err == UC_ERR_INSN_INVALID && raised != RISCV_EBREAK) {
+        why = stop::ILLEGAL;
+    } else {
+        why = stop::TRAP;
+        trap = raised ? raised : 0x10000 + uint32_t(err);
+        note_pc();
+    }
+}
+
+// mips, ppc and riscv exceptions come with a program counter that was moved on (see links.cc): by 4
+// for ppc and riscv, which is right after a system call only, and to an old value for mips.
+void Engine::settle() {
+    bool moves =
+        facts.arch == UC_ARCH_MIPS || facts.arch == UC_ARCH_PPC || facts.arch == UC_ARCH_RISCV;
+    if (!moves || (why != stop::TRAP && why != stop::SYSCALL))
+        return;
+    uint64_t pc = exact_pc + (why == stop::SYSCALL ? 4 : 0);
+    uc_reg_write(uc, facts.pc, &pc);
+}
 
 void Engine::before_fork() {
     if (!held())

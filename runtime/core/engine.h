@@ -104,6 +104,14 @@ class Engine {
     uint64_t fault_address = 0;
     int fault_access = 0, fault_mapped = 0;
     uint32_t trap = 0;
+    uint32_t raised = 0;    // riscv: the exception that translated code raised
+    bool stepping = false;  // translate single instructions
+    uint64_t exact_pc = 0;  // where the engine last left translated code
+
+    void note_pc() {
+        exact_pc = 0;
+        uc_reg_read(uc, facts.pc, &exact_pc);
+    }
 
     // True: filled. False: there was a fault; `why` and the fault are set unless it was a probe.
     bool fill(const Target& target, void* cs, uint64_t address, int access, int mmu, bool probe);
@@ -113,10 +121,10 @@ class Engine {
     }
     void guest_bus_error(uint64_t host, uint64_t pc, uint64_t link, uint64_t stack, bool store);
     uc_context* pristine = nullptr;  // registers after reset
+    void execute();                  // run until something stops it; `why` says what
     uint64_t start_address();        // where to start: the program counter as Unicorn wants it
     void settle();                   // make the program counter after a stop what the contract says
     static Engine* of_thread();
-    static void enter(Engine* engine);  // nullptr: leave
 
   private:
     void open();

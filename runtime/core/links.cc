@@ -1,16 +1,46 @@
 // The seams between the translator and us: functions that the linker's --wrap puts in place of
 // Unicorn's own, for every target in libunicorn.a. CMakeLists.txt lists the same names and targets.
+//
+// They also mend four things of Unicorn 2.1.4 that cannot be mended from outside:
+// - exceptions of mips, ppc and riscv reach the interrupt hook with the program counter already
+// moved on, by a guess: it
+//   is noted here before that (loop_exit_restore);
+// - a mips fault in a delay slot leaves "in a delay slot" set, which would make the next
+// instruction that runs, in a signal
+//   handler say, the end of that branch: such state is restored to the branch itself, as the
+//   processor's EPC is;
+// - a mips block of hundreds of instructions overflows the translator's temporaries;
+// - an illegal instruction first in a riscv block gives a block of size 0, whose "last byte" is on
+// the page before.
 #include "engine.h"
-#include "signals.h"
 
-#define FOR_EACH_TARGET(DO)                                                               \
-    DO(aarch64)                                                                           \
-    DO(arm)                                                                               \
-    DO(m68k)                                                                              \
-    DO(mips) DO(mips64) DO(mips64el) DO(mipsel) DO(ppc) DO(ppc64) DO(riscv32) DO(riscv64) \
-        DO(s390x) DO(sparc) DO(sparc64) DO(x86_64)
+namespace {
 
-#define ONE_TARGET(T)                                                                              \
+using octavo::Engine;
+
+// TranslationBlock (qemu/include/exec/exec-all.h) as far as we look.
+template <class Word>
+struct Block {
+    Word pc, cs_base;
+    uint32_t flags;
+    uint16_t size, icount;
+};
+
+constexpr int MIPS_BLOCK = 64;  // instructions; each may leave a few of the 512 temporaries behind
+constexpr uint64_t MIPS_IN_SLOT = 0x83f800, MIPS_BRANCH_16 = 0x4000;  // MIPS_HFLAG_BMASK, _B16
+
+template <class Word>
+void leave_delay_slot(Word* state) {
+    if (!(state[1] & MIPS_IN_SLOT))
+        return;
+    state[0] -= state[1] & MIPS_BRANCH_16 ? 2 : 4;
+    state[1] &= Word(~MIPS_IN_SLOT);
+}
+
+}  // namespace
+
+// clang-format off
+#define ONE_TARGET(T, Word, is_mips)                                                                \
     extern "C" {                                                                                   \
     void tlb_set_page_##T(void*, uint64_t, uint64_t, int, int, uint64_t);                          \
     void tlb_flush_##T(void*);                                                                     \
@@ -23,50 +53,85 @@
     void __real_tcg_gen_callN_##T(void*, void*, void*, int, void**);                               \
     void __real_gen_intermediate_code_##T(void*, void*, int);                                      \
     void* __real_tb_gen_code_##T(void*, uint64_t, uint64_t, uint32_t, int);                        \
+    void __real_restore_state_to_opc_##T(void*, void*, Word*);                                     \
     }                                                                                              \
-    static const octavo::Target target_##T =                                                       \
-        {                                                                                          \
-            tlb_set_page_##T,   tlb_flush_##T,                                                     \
-            tlb_flush_page_##T, tb_invalidate_phys_range_##T,                                      \
-            cpu_loop_exit_##T,  cpu_restore_state_##T,                                             \
+    static const octavo::Target target_##T = {                                                     \
+        tlb_set_page_##T,             tlb_flush_##T,     tlb_flush_page_##T,                       \
+        tb_invalidate_phys_range_##T, cpu_loop_exit_##T, cpu_restore_state_##T,                    \
     };                                                                                             \
     extern "C" bool __wrap_unicorn_fill_tlb_##T(void* cs, uint64_t address, int size, int access,  \
                                                 int mmu, bool probe, uintptr_t retaddr) {          \
-        octavo::Engine* engine = octavo::Engine::of_thread();                                      \
+        Engine* engine = Engine::of_thread();                                                      \
         if (engine && engine->fill(target_##T, cs, address, access, mmu, probe))                   \
             return true;                                                                           \
-        return probe                                                                               \
-                   ? false                                                                         \
-                   : __real_unicorn_fill_tlb_##T(cs, address, size, access, mmu, probe, retaddr);  \
+        return probe ? false                                                                       \
+                     : __real_unicorn_fill_tlb_##T(cs, address, size, access, mmu, probe, retaddr); \
     }                                                                                              \
     /* The real one looks at its own return address, so it has to be jumped to. */                 \
     extern "C" __attribute__((optimize("O2"))) void __wrap_helper_check_exit_request_##T(          \
-        uc_engine* uc, uint32_t slot) {                                                            \
-        octavo::Engine* engine = octavo::Engine::of_thread();                                      \
-        if (__builtin_expect(engine->wants_out(), 0) && !slot)                                     \
+        uc_engine* uc, uint32_t in_slot) {                                                         \
+        if (__builtin_expect(Engine::of_thread()->wants_out(), 0) && !in_slot)                     \
             uc_emu_stop(uc);                                                                       \
-        __real_helper_check_exit_request_##T(uc, slot);                                            \
+        __real_helper_check_exit_request_##T(uc, in_slot);                                         \
     }                                                                                              \
-    /* Only the first check of a block stays: later ones would leave in the middle of an           \
-     * instruction. */                                                                             \
-    extern "C" void __wrap_tcg_gen_callN_##T(void* s, void* func, void* ret, int n, void** args) { \
-        if (func == reinterpret_cast<void*>(&__wrap_helper_check_exit_request_##T) &&              \
-            octavo::Engine::of_thread()->checks++)                                                 \
+    /* Only the first check of a block stays: others would leave an instruction half done. */      \
+    extern "C" void __wrap_tcg_gen_callN_##T(void* s, void* f, void* ret, int n, void** args) {    \
+        if (f == reinterpret_cast<void*>(&__wrap_helper_check_exit_request_##T) &&                 \
+            Engine::of_thread()->checks++)                                                         \
             return;                                                                                \
-        __real_tcg_gen_callN_##T(s, func, ret, n, args);                                           \
+        __real_tcg_gen_callN_##T(s, f, ret, n, args);                                              \
     }                                                                                              \
-    extern "C" void __wrap_gen_intermediate_code_##T(void* cs, void* tb, int max) {                \
-        octavo::Engine::of_thread()->checks = 0;                                                   \
-        __real_gen_intermediate_code_##T(cs, tb, max);                                             \
+    extern "C" void __wrap_gen_intermediate_code_##T(void* cs, Block<Word>* block, int most) {     \
+        Engine::of_thread()->checks = 0;                                                           \
+        most = Engine::of_thread()->stepping ? 1 : is_mips && most > MIPS_BLOCK ? MIPS_BLOCK : most; \
+        __real_gen_intermediate_code_##T(cs, block, most);                                         \
+        if (block->size == 0)                                                                      \
+            block->size = 1;                                                                       \
     }                                                                                              \
     extern "C" void* __wrap_tb_gen_code_##T(void* cs, uint64_t pc, uint64_t base, uint32_t flags,  \
                                             int how) {                                             \
-        octavo::Engine* engine = octavo::Engine::of_thread();                                      \
+        Engine* engine = Engine::of_thread();                                                      \
         engine->translating = true; /* stays set when it leaves by a jump; the run ends then */    \
         engine->counters.translations++;                                                           \
         void* tb = __real_tb_gen_code_##T(cs, pc, base, flags, how);                               \
         engine->translating = false;                                                               \
         return tb;                                                                                 \
+    }                                                                                              \
+    extern "C" void __wrap_cpu_loop_exit_restore_##T(void* cs, uintptr_t host_pc) {                \
+        if (host_pc)                                                                               \
+            cpu_restore_state_##T(cs, host_pc, true);                                              \
+        Engine::of_thread()->note_pc();                                                            \
+        cpu_loop_exit_##T(cs);                                                                     \
+    }                                                                                              \
+    extern "C" void __wrap_restore_state_to_opc_##T(void* env, void* tb, Word* state) {            \
+        if (is_mips)                                                                               \
+            leave_delay_slot(state);                                                               \
+        __real_restore_state_to_opc_##T(env, tb, state);                                           \
     }
 
-FOR_EACH_TARGET(ONE_TARGET)
+// `ebreak` and an illegal instruction of riscv come out as the same error: this tells them apart.
+#define ONE_RISCV(T)                                                                               \
+    extern "C" void __real_helper_raise_exception_##T(void*, uint32_t);                            \
+    extern "C" void __wrap_helper_raise_exception_##T(void* env, uint32_t exception) {             \
+        Engine::of_thread()->raised = exception;                                                   \
+        __real_helper_raise_exception_##T(env, exception);                                         \
+    }
+// clang-format on
+
+ONE_TARGET(aarch64, uint64_t, false)
+ONE_TARGET(arm, uint32_t, false)
+ONE_TARGET(m68k, uint32_t, false)
+ONE_TARGET(mips, uint32_t, true)
+ONE_TARGET(mips64, uint64_t, true)
+ONE_TARGET(mips64el, uint64_t, true)
+ONE_TARGET(mipsel, uint32_t, true)
+ONE_TARGET(ppc, uint32_t, false)
+ONE_TARGET(ppc64, uint64_t, false)
+ONE_TARGET(riscv32, uint32_t, false)
+ONE_TARGET(riscv64, uint64_t, false)
+ONE_TARGET(s390x, uint64_t, false)
+ONE_TARGET(sparc, uint32_t, false)
+ONE_TARGET(sparc64, uint64_t, false)
+ONE_TARGET(x86_64, uint64_t, false)
+ONE_RISCV(riscv32)
+ONE_RISCV(riscv64)
