@@ -102,6 +102,7 @@ CPU revision\t: 0
             ("fpcr", _FPSIMD + 12, 4),
             *((f"v{n}", _VREGS + 16 * n, 16) for n in range(32)),
         ),
+        writable={"pstate": 0xF0000000},
         words=(
             (_FPSIMD, 4, 0x46508001),
             (_FPSIMD + 4, 4, 0x210),

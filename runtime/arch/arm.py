@@ -82,6 +82,7 @@ def _frame(info: int, size: int) -> FrameFacts:
             *((f"d{n}", vfp + 8 + 8 * n, 8) for n in range(32)),
             ("fpscr", vfp + 264, 4),
         ),
+        writable={"cpsr": 0xFE0FFE20},
         # VFP_MAGIC, its size, FPEXC with the enable bit; a zero ends the list
         words=((vfp, 4, 0x56465001), (vfp + 4, 4, 288), (vfp + 272, 4, 0x40000000)),
         trap_offset=info + 20,
@@ -113,7 +114,7 @@ CPU part\t: 0xc0f
 CPU revision\t: 1
 
 """,
-    model=DataModel("arm", bits=32),
+    model=DataModel("arm", bits=32, variants={"stat": "arm", "statfs64": "arm"}),
     page_sizes=(4096,),
     default_page=4096,
     address_top=0xBF000000,  # TASK_SIZE with 3 GiB for the program: PAGE_OFFSET less 16 MiB for modules

@@ -5,6 +5,8 @@ registers wider than 8 bytes are stored as the engine gives them, little-endian 
 runtime/task/frames.py is the one function that builds and reads frames from these facts.
 """
 
+from collections.abc import Mapping
+
 
 class FrameFacts:
     """struct rt_sigframe of one architecture (arch/*/kernel/signal*.c, asm/sigcontext.h, asm/ucontext.h)."""
@@ -27,6 +29,7 @@ class FrameFacts:
         "trap_offset",
         "ucontext",
         "words",
+        "writable",
     )
 
     def __init__(
@@ -35,7 +38,8 @@ class FrameFacts:
         size: int,  # of the frame, with everything after the ucontext
         align: int,  # of the frame's address
         red_zone: int = 0,  # bytes below sp that the interrupted code may use
-        below: int = 0,  # bytes between the handler's sp and the frame (ppc: a caller's save area, with a back chain at its start); the trampoline takes them off
+        # bytes between the handler's sp and the frame (a caller's save area); a back chain goes to its start on ppc
+        below: int = 0,
         info: int,  # offset of siginfo
         ucontext: int,  # offset of struct ucontext
         stack: int,  # offset of uc_stack
@@ -45,6 +49,9 @@ class FrameFacts:
         ],  # (register name, offset, size), saved and restored in this order
         restored: frozenset[str]
         | None = None,  # the registers that sigreturn takes back; None: all
+        # Status registers: the bits that sigreturn may change, the others stay (valid_user_regs, FIX_EFLAGS). Anything
+        # else in the frame would reach the engine's mode and privilege bits.
+        writable: Mapping[str, int] | None = None,
         words: tuple[
             tuple[int, int, int], ...
         ] = (),  # (offset, size, constant): magic numbers, record sizes
@@ -69,6 +76,7 @@ class FrameFacts:
         self.mask = mask
         self.registers = registers
         self.restored = restored
+        self.writable: Mapping[str, int] = writable or {}
         self.words = words
         self.links = links
         self.fault_offset = fault_offset

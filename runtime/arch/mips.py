@@ -54,8 +54,7 @@ machine\t\t\t: Octavo
         variants={
             name: "mips"
             for name in (
-                "stat stat64 stack_t sigaction statfs statfs64 flock termios termio msqid64_ds semid64_ds shmid64_ds "
-                "ipc64_perm siginfo"
+                "stat stat64 statfs statfs64 flock sigaction stack_t"
             ).split()
         },
     ),

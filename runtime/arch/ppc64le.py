@@ -55,7 +55,7 @@ model\t\t: Octavo
 machine\t\t: Octavo
 MMU\t\t: Radix
 """,
-    model=DataModel("ppc64le", bits=64, variants={"stat": "ppc64", "termios": "ppc", "termio": "ppc", "ipc64_perm": "ppc"}),
+    model=DataModel("ppc64le", bits=64, variants={"stat": "ppc64"}),
     page_sizes=(4096, 65536),
     default_page=65536,
     address_top=1 << 47,

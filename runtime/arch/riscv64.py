@@ -25,7 +25,7 @@ ARCHITECTURE = Architecture(
     elf_class=64,
     elf_data=1,
     cpuinfo="processor\t: {cpu}\nhart\t\t: {cpu}\nisa\t\t: rv64imafdc\nmmu\t\t: sv48\n\n",
-    model=DataModel("riscv64", bits=64),
+    model=DataModel("riscv64", bits=64, variants={"sigaction": "plain"}),
     page_sizes=(4096,),
     default_page=4096,
     address_top=1 << 47,  # sv48

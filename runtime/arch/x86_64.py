@@ -136,6 +136,7 @@ address sizes\t: 40 bits physical, 48 bits virtual
             *((f"fp{n}", _FX + 32 + 16 * n, 10) for n in range(8)),
             *((f"xmm{n}", _FX + 160 + 16 * n, 16) for n in range(16)),
         ),
+        writable={"eflags": 0x50DD5},
         words=(
             (_UC, 8, 6),  # uc_flags: UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
             (_UC + 184, 2, 0x33),  # cs

@@ -182,6 +182,15 @@ def rt_sigreturn(task: "Task") -> None:
         force(task, SIGSEGV, SI_KERNEL, 0)
 
 
+@syscall
+def sigreturn(task: "Task") -> None:
+    """The frame of a handler without SA_SIGINFO, on ABIs that have one (arm)."""
+    try:
+        pop_frame(task, plain=True)
+    except BadFrame:
+        force(task, SIGSEGV, SI_KERNEL, 0)
+
+
 # --- sending ---------------------------------------------------------------------------------------------------------
 
 

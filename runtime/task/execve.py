@@ -142,6 +142,7 @@ def start(process: "Process", task: "Task", program: Program) -> None:
         die(task, SIGSEGV)
     found.close()
     process.image = loaded
+    process.trampoline = loaded.trampoline
     process.executable = found.executable
     process.command_line = b"".join(word + b"\0" for word in found.argv)
     process.environment = b"".join(word + b"\0" for word in found.envp)

@@ -3,15 +3,17 @@
 from runtime._core import MemoryFault
 from runtime.abi.errors import GuestError
 from runtime.abi.structs import stack_t
+from runtime.task.siginfo import SIZE as INFO_SIZE
 from runtime.task.siginfo import guest_info
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.arch.frame_facts import FrameFacts
     from runtime.task.siginfo import SigInfo
     from runtime.task.signals import Action
     from runtime.task.task import Task
 
-SA_ONSTACK, SA_RESTORER = 0x08000000, 0x04000000
+SA_SIGINFO, SA_ONSTACK, SA_RESTORER = 0x4, 0x08000000, 0x04000000
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 LONGEST_WORD = 8  # bytes; wider registers are byte strings
 
@@ -34,6 +36,8 @@ def push_frame(
 ) -> bool:
     """Put the frame on the stack and the registers at the handler's entry. False: the stack can't be written."""
     arch, cpu, facts = task.arch, task.cpu, task.arch.frames
+    if arch.plain_frame is not None and not action.flags & SA_SIGINFO:
+        facts = arch.plain_frame
     engine = arch.engine
     ids = engine.registers
     sp = cpu.get(engine.sp)
@@ -52,7 +56,8 @@ def push_frame(
     def word(offset: int, width: int, value: int) -> None:
         data[offset : offset + width] = (value & (1 << 8 * width) - 1).to_bytes(width, order)
 
-    data[facts.info : facts.info + 128] = guest_info(arch, info)
+    if facts.ucontext >= INFO_SIZE or facts.info:  # else a plain frame, without siginfo
+        data[facts.info : facts.info + INFO_SIZE] = guest_info(arch, info)
     stack = stack_t.of(arch.model)
     shown = dict(ss_sp=base, ss_size=size, ss_flags=_stack_flags(flags, size, inside))
     data[facts.stack : facts.stack + stack.size] = stack.pack([shown[n] for n in stack.names])
@@ -81,7 +86,7 @@ def push_frame(
         return False
     if flags & SS_AUTODISARM and size:
         task.alternate_stack = (0, 0, SS_DISABLE)
-    _enter(task, signo, action, frame, returns_to)
+    _enter(task, signo, action, facts, frame, returns_to)
     return True
 
 
@@ -91,8 +96,10 @@ def _stack_flags(flags: int, size: int, inside: bool) -> int:
     return shown - (1 << 31) if flags & SS_AUTODISARM else shown
 
 
-def _enter(task: "Task", signo: int, action: "Action", frame: int, returns_to: int) -> None:
-    arch, cpu, facts = task.arch, task.cpu, task.arch.frames
+def _enter(
+    task: "Task", signo: int, action: "Action", facts: "FrameFacts", frame: int, returns_to: int
+) -> None:
+    arch, cpu = task.arch, task.cpu
     ids = arch.engine.registers
     values = {"return": returns_to, "handler": action.handler, "zero": 0}
     for name, what in facts.entry_registers:
@@ -110,11 +117,14 @@ def _return_slot(task: "Task") -> int:
     return task.arch.model.long if task.arch.frames.return_offset >= 0 else 0
 
 
-def pop_frame(task: "Task") -> None:
-    """rt_sigreturn(2): registers, mask and alternate stack from the frame at sp, which the trampoline has put back to the
-    frame's start (ppc) or the return has moved past the return address (x86). A frame that can't be read is SIGSEGV."""
+def pop_frame(task: "Task", *, plain: bool = False) -> None:
+    """rt_sigreturn(2), or sigreturn(2) of a plain frame: registers, mask and alternate stack from the frame at sp, which
+    the trampoline has put back to the frame's start (ppc) or the return has moved past the return address (x86).
+    BadFrame when it can't be read."""
     arch, cpu = task.arch, task.cpu
     facts, ids, order = arch.frames, arch.engine.registers, arch.model.endian
+    if plain and arch.plain_frame is not None:
+        facts = arch.plain_frame
     frame = cpu.get(arch.engine.sp) - _return_slot(task)
     try:
         data = task.memory.access.read(frame, facts.size)
@@ -125,7 +135,10 @@ def pop_frame(task: "Task") -> None:
             continue
         piece = data[offset : offset + width]
         if width <= LONGEST_WORD:
-            cpu.set(ids[name], int.from_bytes(piece, order))
+            value = int.from_bytes(piece, order)
+            if (writable := facts.writable.get(name)) is not None:
+                value = value & writable | cpu.get(ids[name]) & ~writable
+            cpu.set(ids[name], value)
         else:
             cpu.set_bytes(ids[name], piece)
     arch.after_sigreturn(cpu)

@@ -1,6 +1,7 @@
 """The run loop of one task: run guest code until it stops, deal with the reason, again."""
 
-from runtime._core import ERESTART, Stop
+from runtime._core import ERESTART, MemoryFault, Stop
+from runtime.abi.errors import GuestError
 from runtime.task.signals import (
     ACCERR,
     ADRERR,
@@ -9,6 +10,7 @@ from runtime.task.signals import (
     SIGBUS,
     SIGILL,
     SIGSEGV,
+    SIGTRAP,
     deliver,
     force,
     rewind,
@@ -17,6 +19,8 @@ from runtime.task.signals import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.task.task import Task
+
+TRAP_BRKPT = 1  # si_code, asm-generic/siginfo.h
 
 
 class TaskEnd(BaseException):
@@ -79,12 +83,37 @@ def fault(task: "Task", stop: int) -> None:
         elif not task.memory.grow(address):
             force(task, SIGSEGV, MAPERR, address)
     elif stop == Stop.ILLEGAL:
-        force(task, SIGILL, ILLOPN, task.cpu.get(task.arch.engine.pc))
+        if not breakpoint_here(task):
+            force(task, SIGILL, ILLOPN, task.cpu.get(task.arch.engine.pc))
     elif stop == Stop.BREAKPOINT:
         task.process.commpage_entries[task.cpu.get(task.arch.engine.pc)](task)
     else:
-        known = task.arch.engine.traps.get(task.cpu.trap)
+        engine = task.arch.engine
+        if engine.trap_pc_offset:
+            task.cpu.set(engine.pc, task.cpu.get(engine.pc) + engine.trap_pc_offset)
+        known = engine.traps.get(task.cpu.trap)
         if known is None:
             task.log(f"engine exception {task.cpu.trap} is not known for {task.arch.name}")
             known = (SIGILL, ILLOPN)
+        if known[0] == SIGILL and breakpoint_here(task):
+            return
         force(task, *known, task.cpu.get(task.arch.engine.pc), task.cpu.trap)
+
+
+def breakpoint_here(task: "Task") -> bool:
+    """SIGTRAP, when the instruction that the engine refused is one that the kernel takes for a breakpoint."""
+    arch = task.arch
+    if not arch.breakpoint_words:
+        return False
+    pc = task.cpu.get(arch.engine.pc)
+    word = b""
+    for size in (4, 2):
+        try:
+            word = task.memory.access.read(pc, size)
+            break
+        except (GuestError, MemoryFault):
+            continue
+    if not arch.is_breakpoint(word, arch.instruction_set(task.cpu)):
+        return False
+    force(task, SIGTRAP, TRAP_BRKPT, pc)
+    return True

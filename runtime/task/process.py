@@ -77,6 +77,7 @@ class Process:
         "tasks",
         "timers",
         "trace",
+        "trampoline",
         "vfork",
         "view",
         "waiters",
@@ -109,6 +110,7 @@ class Process:
         self.closing = False  # the other tasks have been told to end; new ones end at once
         self.successor: tuple[Task, Program] | None = None  # the leader goes on with this program (execve by another task)
         self.personality = 0
+        self.trampoline = 0  # address of the sigreturn code page, or 0
         self.timers: set[int] = set()  # POSIX timers that exist on the host (timers.py)
         self.limits: dict[int, tuple[int, int]] = {}  # RLIMIT_ number -> (soft, hard) kept off the host (limits.py)
         self.commpage_entries: dict[int, Callable[[Task], None]] = {}  # guest address -> what a jump there does
