@@ -50,7 +50,6 @@ class EngineFacts:
         "syscall_length",
         "syscall_traps",
         "tls_register",
-        "trap_pc_offset",
         "traps",
     )
 
@@ -85,7 +84,6 @@ class EngineFacts:
         traps: Mapping[
             int, tuple[int, int]
         ],  # exception number -> (generic signal number, si_code)
-        trap_pc_offset: int = 0,  # add to pc after Stop.TRAP to get the kernel's pc: the engine has moved past the instruction
     ) -> None:
         self.arch = arch
         self.mode = mode
@@ -106,7 +104,6 @@ class EngineFacts:
         self.syscall_insn = syscall_insn
         self.syscall_length = syscall_length
         self.traps = traps
-        self.trap_pc_offset = trap_pc_offset
 
 
 class AuxvFacts:
@@ -321,11 +318,11 @@ class Architecture:
         page: int = task.process.trampoline
         if not page:
             return 0
-        offsets = self.trampoline_offsets
+        offsets: tuple[int, ...] = self.trampoline_offsets
         if len(offsets) == 1:
-            return page + int(offsets[0])
-        which = (2 if action.flags & SA_SIGINFO else 0) + (action.handler & 1)
-        return page + offsets[which] + (action.handler & 1)
+            return page + offsets[0]
+        thumb: int = action.handler & 1
+        return page + offsets[thumb + (2 if action.flags & SA_SIGINFO else 0)] + thumb
 
     def sigset_decode(self, data: bytes) -> int:
         """A sigset_t as a mask of generic signal numbers, bit n-1 for signal n. It is an array of longs."""

@@ -5,7 +5,7 @@ call's fifth and later arguments lie on the stack. Status has CU0 set, because r
 allowed then: the engine cannot be told HWREna. So mfc0 does not raise SIGILL.
 
 The processor is a 24Kf: MIPS32 release 2 with FPU, no DSP (its registers could not be saved). FR=0, as o32's FPXX code
-starts. The engine loses the exact pc of exceptions other than system calls (trap, break, reserved instruction).
+starts. FCSR cannot be read through the engine, so frames do not hold it.
 """
 
 from runtime.abi.constants import Constants

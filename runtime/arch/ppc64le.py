@@ -84,7 +84,6 @@ MMU\t\t: Radix
             95: (4, 1),  # facility unavailable
             96: (4, 1),  # illegal: SIGILL ILL_ILLOPC
         },
-        trap_pc_offset=-4,
     ),
     entry_registers=(("r12", "entry"),),
     breakpoint_words=(  # the exception does not say why: tw, td, twi, tdi

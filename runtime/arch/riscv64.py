@@ -58,9 +58,7 @@ ARCHITECTURE = Architecture(
             4: (7, 1),  # misaligned lr: SIGBUS BUS_ADRALN
             6: (7, 1),  # misaligned sc or amo
         },
-        trap_pc_offset=-4,  # the engine adds 4 at every exception, whatever the instruction's length
     ),
-    breakpoint_words=(("", 4, 0xFFFFFFFF, 0x00100073), ("", 2, 0xFFFF, 0x9002)),  # ebreak, c.ebreak
     constants=Constants(),
     frames=FrameFacts(
         size=_UC + 960,

@@ -88,10 +88,7 @@ def fault(task: "Task", stop: int) -> None:
     elif stop == Stop.BREAKPOINT:
         task.process.commpage_entries[task.cpu.get(task.arch.engine.pc)](task)
     else:
-        engine = task.arch.engine
-        if engine.trap_pc_offset:
-            task.cpu.set(engine.pc, task.cpu.get(engine.pc) + engine.trap_pc_offset)
-        known = engine.traps.get(task.cpu.trap)
+        known = task.arch.engine.traps.get(task.cpu.trap)
         if known is None:
             task.log(f"engine exception {task.cpu.trap} is not known for {task.arch.name}")
             known = (SIGILL, ILLOPN)
