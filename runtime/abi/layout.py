@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, ClassVar
+    from typing import Any, ClassVar, Literal
 
 
 class DataModel:
@@ -58,7 +58,7 @@ class DataModel:
         self.big = big
         self.long = bits // 8  # bytes
         self.pointer = bits // 8
-        self.endian = "big" if big else "little"  # for int.from_bytes
+        self.endian: Literal["big", "little"] = "big" if big else "little"  # for int.from_bytes
         self.prefix = ">" if big else "<"  # for struct
         self.variants: Mapping[str, str] = variants or {}
         self._compiled: dict[tuple[str, str], CStruct] = {}

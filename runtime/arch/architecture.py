@@ -142,7 +142,7 @@ class Architecture:
         "elf_class", "elf_data", "elf_machine", "engine", "entry_registers", "et_dyn_base",
         "executable_stack", "fixed_range_error", "frames", "min_fixed", "min_signal_stack",
         "mmap_top", "model", "name", "page_sizes", "pair_alignment", "plain_frame", "qemu",
-        "restorer", "second_result", "shmlba", "shmlba_forced", "siginfo_code_first",
+        "restorer", "rlim_infinity", "second_result", "shmlba", "shmlba_forced", "siginfo_code_first",
         "signal_count", "sigset_size", "stack_arguments", "stack_top", "thumb_bit", "thumb_clear",
         "thumb_register", "tls_offset", "trampoline", "trampoline_offsets", "triple", "uname",
     )  # fmt: skip
@@ -195,6 +195,7 @@ class Architecture:
         constants: Constants,
         stack_arguments: int = 0,  # offset from sp of the first argument that is not in a register, or 0
         argument_slots: int = 6,  # arguments a system call can have
+        rlim_infinity: int = 0,  # RLIM_INFINITY of struct rlimit; 0: all bits of a long
         pair_alignment: bool = False,  # 64-bit arguments start at an even register
         clone_tls_first: bool = True,  # clone(flags, sp, ptid, TLS, ctid): CLONE_BACKWARDS
         # Signals
@@ -246,6 +247,7 @@ class Architecture:
         self.constants = constants
         self.stack_arguments = stack_arguments
         self.argument_slots = argument_slots
+        self.rlim_infinity = rlim_infinity or (1 << model.bits) - 1
         self.pair_alignment = pair_alignment
         self.clone_tls_first = clone_tls_first
         self.frames = frames

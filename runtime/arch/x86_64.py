@@ -49,7 +49,7 @@ cache_alignment\t: 64
 address sizes\t: 40 bits physical, 48 bits virtual
 
 """,
-    model=DataModel("x86_64", bits=64, variants={"stat": "x86_64", "epoll_event": "packed"}),
+    model=DataModel("x86_64", bits=64, variants={"stat": "x86_64", "epoll_event": "packed", "semid64_ds": "x86_64"}),
     page_sizes=(4096,),
     default_page=4096,
     address_top=0x7FFF_FFFF_F000,

@@ -11,15 +11,19 @@ from runtime.syscalls.kinds import Argument
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar, overload
 
     from runtime.arch.architecture import Architecture
     from runtime.arch.table import Row
     from runtime.task.task import Task
 
     Handler = Callable[..., int | None]
+    F = TypeVar("F", bound=Handler)
 
 MAX_ERRNO = 4095  # linux/err.h
+FAST_HOST_ORDER = frozenset(
+    {"clock_gettime64"}
+)  # native twins that store words in the host's order
 
 
 class Definition:
@@ -42,7 +46,15 @@ DEFINITIONS: dict[str, Definition] = {}  # filled at import by @syscall, constan
 DECLINED: dict[str, str] = {}  # entry -> why it answers ENOSYS on purpose (declined.py)
 
 
-def syscall(handler: "Handler | None" = None, *, entry: str = "", fast: str = "") -> "Any":
+if TYPE_CHECKING:
+
+    @overload
+    def syscall(handler: F) -> F: ...
+    @overload
+    def syscall(*, entry: str = "", fast: str = "") -> Callable[[F], F]: ...
+
+
+def syscall(handler: "Any" = None, *, entry: str = "", fast: str = "") -> "Any":
     """Define the handler of a kernel entry point, named by the function unless `entry` says otherwise.
 
     The handler gets the Task and decoded arguments and returns the result: >= 0, -errno in the generic numbering,
@@ -138,7 +150,10 @@ class SyscallTable:
         return {
             number: definition.fast
             for number, row in self.rows.items()
-            if (definition := DEFINITIONS.get(row.entry)) and definition.fast and not row.variant
+            if (definition := DEFINITIONS.get(row.entry))
+            and definition.fast
+            and not row.variant
+            and not (self.arch.model.big and definition.fast in FAST_HOST_ORDER)
         }
 
     def unknown(self, task: "Task", number: int) -> int:

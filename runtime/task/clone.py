@@ -9,6 +9,7 @@ from runtime.task.futex import exit_robust_list, wake
 from runtime.task.loop import run
 from runtime.task.signals import SS_DISABLE, reset_for_exec
 from runtime.task.task import Task
+from runtime.task.timers import forget_timers
 
 CSIGNAL = 0xFF
 CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND = 0x100, 0x200, 0x400, 0x800
@@ -202,6 +203,7 @@ def _child_of_fork(task: Task, wanted: CloneArguments, ends: tuple[int, int], sh
     process.waiters = []
     process.closing = False
     process.memory.after_fork()
+    forget_timers(process)
     if process.vfork is not None:  # our parent's own waiting parent is not ours
         quick_syscall(SYS["close"], process.vfork)
         process.vfork = None

@@ -11,10 +11,11 @@ from runtime.image import ImageError
 from runtime.loader import Credentials, check, load, plan
 from runtime.policy import PageSizeError, decide
 from runtime.task.futex import exit_robust_list
-from runtime.task.limits import RLIMIT_STACK, soft_limit
+from runtime.task.limits import RLIMIT_STACK, give_to_host, soft_limit, take_from_host
 from runtime.task.loop import TaskEnd
 from runtime.task.machine import fit
 from runtime.task.signals import SIGSEGV, SS_DISABLE, die, reset_for_exec
+from runtime.task.timers import delete_timers
 from runtime.task.vfork import release_parent
 
 TYPE_CHECKING = False
@@ -118,6 +119,7 @@ def install(process: "Process", task: "Task", program: Program) -> None:
     task.robust_list = task.clear_child_tid = 0
     task.alternate_stack = (0, 0, SS_DISABLE)
     reset_for_exec(process)
+    delete_timers(process)
     release_parent(process)
     _close_on_exec(process)
     fit(process, task, program.arch, program.pages)
@@ -170,10 +172,12 @@ def _host_execve(process: "Process", program: Program) -> None:
     release_parent(process, last=False)
     argv, arguments = vector(program.plan.argv)
     envp, variables = vector(program.plan.envp)
+    limits = give_to_host(process)
     result = quick_syscall(
         SYS["execveat"], program.plan.image.fd, b"\0", argv, envp, AT_EMPTY_PATH
     )
     del arguments, variables  # the strings had to live until here
+    take_from_host(limits)
     program.plan.close()
     raise GuestError(-result)
 
