@@ -48,8 +48,9 @@ CASE(rounding) {
     volatile double quotient = one / three, negative = -one / three, sum = tenth + 0.2;
     volatile float single = onef / threef;
     volatile float narrowed = (float)tenth;
-    double whole[4] = {rint(2.5), rint(-2.5), nearbyint(3.5), rint(1.3)};
-    long integer = lrint(2.7);
+    volatile double halves[5] = {2.5, -2.5, 3.5, 1.3, 2.7};
+    double whole[4] = {rint(halves[0]), rint(halves[1]), nearbyint(halves[2]), rint(halves[3])};
+    long integer = lrint(halves[4]);
     get = fegetround();
     fesetround(FE_TONEAREST);
     show(mode_names[i], "%a %a %a %a %a", quotient, negative, sum, (double)single, (double)narrowed);
@@ -143,7 +144,8 @@ CASE(text) {
   show("parse", "%a %a %a", strtod("0.1", NULL), strtod("1e-320", NULL), strtod("0x1.8p3", NULL));
   show("nearly half", "%a", strtod("1.00000000000000011102230246251565404236316680908203126", NULL));
   errno = 0;
-  show("too big", "%g %s", strtod("1e999", NULL), error_name(errno));
+  double infinite = strtod("1e999", NULL);
+  show("too big", "%g %s", infinite, error_name(errno));
   float single;
   double twice;
   number("sscanf", sscanf("1.5 2.25e3", "%f %lf", &single, &twice));

@@ -57,7 +57,8 @@ CASE(numbers) {
   show("decimal", "%ld %s", decimal, end);
   show("bases", "%ld %ld %ld %ld", strtol("0x7f", NULL, 0), strtol("0755", NULL, 0), strtol("zz", NULL, 36), strtol("1011", NULL, 2));
   errno = 0;
-  show("overflow", "%lld %s", strtoll("99999999999999999999", NULL, 10), error_name(errno));
+  long long most = strtoll("99999999999999999999", NULL, 10);
+  show("overflow", "%lld %s", most, error_name(errno));
   show("unsigned", "%llu", strtoull("18446744073709551615", NULL, 10));
   lldiv_t parts = lldiv(-1000000000007, 1000);
   show("division", "%lld %lld", parts.quot, parts.rem);

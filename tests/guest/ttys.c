@@ -72,6 +72,7 @@ CASE(window_size) {
   show("size", "%d %d %d %d", found.ws_row, found.ws_col, found.ws_xpixel, found.ws_ypixel);
   int waiting = -1, on = 1;
   MUST(write(master, "xyz\n", 4));
+  poll(&(struct pollfd){slave, POLLIN, 0}, 1, 1000); /* the line discipline works on its own time */
   outcome("FIONREAD", ioctl(slave, FIONREAD, &waiting));
   number("waiting", waiting);
   MUST(write(slave, "12", 2));
@@ -110,13 +111,13 @@ CASE(signals_from_keys) {
     show("resize", "%s", signal_name(caught));
     pid_t victim = start();
     if (victim == 0) {
-      signal(SIGINT, SIG_DFL);
+      signal(SIGQUIT, SIG_DFL);
       pause();
       _exit(0);
     }
+    signal(SIGQUIT, SIG_IGN);
     settle();
     MUST(write(master, "\034", 1));
-    signal(SIGQUIT, SIG_IGN);
     status("quit", finish(victim));
     _exit(0);
   }
