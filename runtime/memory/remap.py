@@ -1,0 +1,178 @@
+"""mremap(2): checks in the order of mm/mremap.c; memory moves inside the arena by the host's own mremap."""
+
+from runtime.abi.errors import EAGAIN, EFAULT, EINVAL, ENOMEM, GuestError
+from runtime.memory.areas import BACKED, LOCKED, MAYSHARE, NORESERVE, SPECIAL, Area
+from runtime.memory.flags import (
+    CAP_IPC_LOCK,
+    MAP_NORESERVE,
+    MREMAP_DONTUNMAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
+    RLIMIT_AS,
+    RLIMIT_MEMLOCK,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.memory.space import AddressSpace
+
+
+def mremap(
+    space: "AddressSpace", address: int, old_length: int, length: int, flags: int, target: int
+) -> int:
+    """The new address. `target` counts with MREMAP_FIXED, and as a hint with MREMAP_DONTUNMAP."""
+    if flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP):
+        raise GuestError(EINVAL)
+    if flags & MREMAP_FIXED and not flags & MREMAP_MAYMOVE:
+        raise GuestError(EINVAL)
+    if flags & MREMAP_DONTUNMAP and (not flags & MREMAP_MAYMOVE or old_length != length):
+        raise GuestError(EINVAL)
+    old_length, length = space.round(old_length), space.round(length)
+    if not space.aligned(address) or not length:
+        raise GuestError(EINVAL)
+    area = space.areas.find(address)
+    if area is None:
+        raise GuestError(EFAULT)
+    if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP):
+        return _move_to(space, address, old_length, length, flags, target)
+    if old_length >= length:
+        if old_length > length:
+            _cut_tail(space, address, length, old_length)
+        return address
+    area = _growable(space, address, old_length, length, 0)
+    if old_length == area.end - address and _grow_in_place(space, area, address, length):
+        return address
+    if not flags & MREMAP_MAYMOVE:
+        raise GuestError(ENOMEM)
+    goal = space.find(0, length)
+    _move(space, address, old_length, goal, length, False)
+    return goal
+
+
+def _cut_tail(space: "AddressSpace", address: int, length: int, old_length: int) -> None:
+    """Shrinking is munmap of the tail, with its check of the range."""
+    end = address + old_length
+    if end > space.limits.address_top:
+        raise GuestError(EINVAL)
+    space.clear_range(address + length, end)
+
+
+def _growable(
+    space: "AddressSpace", address: int, old_length: int, length: int, flags: int
+) -> Area:
+    """vma_to_resize: the area at the address, if it may become `length` long."""
+    area = space.areas.find(address)
+    if area is None:
+        raise GuestError(EFAULT)
+    if not old_length and not area.flags & MAYSHARE:
+        raise GuestError(EINVAL)
+    if flags & MREMAP_DONTUNMAP and area.flags & SPECIAL:
+        raise GuestError(EINVAL)
+    if flags & MREMAP_DONTUNMAP and area.file is not None:
+        raise GuestError(EINVAL)  # as kernels before 5.13: only private anonymous memory
+    if old_length > area.end - address:
+        raise GuestError(EFAULT)
+    if length == old_length:
+        return area
+    if area.flags & SPECIAL:
+        raise GuestError(EFAULT)
+    more = length - old_length
+    if area.flags & LOCKED:
+        limit = space.rlimit(RLIMIT_MEMLOCK)
+        if space.locked_bytes() + more > limit and not space.capable(CAP_IPC_LOCK):
+            raise GuestError(EAGAIN)
+    if space.areas.total + more > space.rlimit(RLIMIT_AS):
+        raise GuestError(ENOMEM)
+    return area
+
+
+def _move_to(
+    space: "AddressSpace", address: int, old_length: int, length: int, flags: int, target: int
+) -> int:
+    """mremap_to: MREMAP_FIXED or MREMAP_DONTUNMAP."""
+    top = space.limits.address_top
+    if not space.aligned(target) or length > top or target > top - length:
+        raise GuestError(EINVAL)
+    if address + old_length > target and target + length > address:
+        raise GuestError(EINVAL)
+    if len(space.areas) + 2 >= space.max_map_count - 3:
+        raise GuestError(ENOMEM)
+    if flags & MREMAP_FIXED:
+        if target < space.limits.min_fixed:
+            raise GuestError(EINVAL)
+        space.check_low(target)
+        space.clear_range(target, target + length)
+    if old_length > length:
+        _cut_tail(space, address, length, old_length)
+        old_length = length
+    keep = bool(flags & MREMAP_DONTUNMAP)
+    _growable(space, address, old_length, length, flags)
+    if keep and space.areas.total + length > space.rlimit(RLIMIT_AS):
+        raise GuestError(ENOMEM)
+    if not flags & MREMAP_FIXED:
+        target = space.find(target, length)
+    _move(space, address, old_length, target, length, keep)
+    return target
+
+
+def _grow_in_place(space: "AddressSpace", area: Area, address: int, length: int) -> bool:
+    """Extend the area upward when the room above is free. False: it must move."""
+    start, end = area.end, address + length
+    if end > space.limits.address_top or not space.areas.free(start, end):
+        return False
+    tail = area.part(area.start, area.end)
+    tail.start, tail.end = start, end
+    tail.offset = area.offset + area.length if area.file is not None else 0
+    if not extend(space, area, tail):
+        return False
+    space.translations.replaced(tail.place, tail.length)
+    space.show(tail)
+    space.areas.insert(tail)
+    return True
+
+
+def extend(space: "AddressSpace", area: Area, tail: Area) -> bool:
+    """Host memory for `tail`, which continues `area`. False when that needs a move (a file: its descriptor is gone)."""
+    if not area.flags & BACKED:
+        tail.place, backed = space.backing.reserve(tail.start, tail.length)
+        tail.flags |= BACKED if backed else 0
+        return True
+    if area.file is not None:
+        return False
+    spare = MAP_NORESERVE if area.flags & NORESERVE else 0
+    tail.place = space.backing.private(tail.start, tail.length, spare)
+    return True
+
+
+def _move(
+    space: "AddressSpace", address: int, old_length: int, target: int, length: int, keep: bool
+) -> None:
+    """move_vma. `keep`: the old addresses stay mapped, empty (MREMAP_DONTUNMAP); with old_length 0 they stay as they are."""
+    source = space.areas.find(address)
+    if source is None:
+        raise GuestError(EFAULT)
+    moved = source.part(address, address + max(old_length, space.page))
+    moved.end = moved.start + old_length
+    if old_length:
+        # Nobody may touch the old place while its memory moves.
+        space.table.remove(address, old_length)
+    try:
+        place = space.backing.transfer(moved, target, length, keep)
+    except GuestError:
+        for piece in space.areas.pieces(address, address + old_length):
+            space.show(piece)
+        raise
+    new = moved.part(moved.start, moved.end)
+    new.start, new.end, new.place = target, target + length, place
+    if old_length:
+        if new.flags & BACKED:
+            space.translations.replaced(moved.place, old_length)
+        if not keep:
+            space.areas.remove(address, address + old_length)
+    if new.flags & BACKED:
+        space.translations.replaced(place, length)
+    space.show(new)
+    space.areas.insert(new)
+    if keep:
+        for piece in space.areas.pieces(address, address + old_length):
+            space.show(piece)
