@@ -238,13 +238,14 @@ def mincore(space: "AddressSpace", address: int, length: int) -> bytes:
     result = bytearray()
     for piece in space.areas.pieces(address, end):
         if piece.flags & BACKED:
-            result += _resident(space, piece.place, piece.length)
+            result += pages(space, piece.place, piece.length)
         else:
             result += bytes(piece.length // space.page)
     return bytes(result)
 
 
-def _resident(space: "AddressSpace", place: int, length: int) -> bytes:
+def pages(space: "AddressSpace", place: int, length: int) -> bytes:
+    """One byte per guest page of backed memory at an arena offset: 1 when it is in the host's memory."""
     unit, page = space.host.page, space.page
     start, size = space.backing.whole(place, length)
     vector = b"".join(
@@ -373,10 +374,6 @@ def munlockall(space: "AddressSpace") -> int:
         if piece.flags & LOCKED:
             _set_lock(space, piece.part(piece.start, piece.end), 0)
     return 0
-
-
-def before_fork(space: "AddressSpace") -> None:
-    """Nothing to do on the host for DONTFORK: the child drops those areas itself (forget_unforked)."""
 
 
 def forget_unforked(space: "AddressSpace") -> None:

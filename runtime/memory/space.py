@@ -630,6 +630,10 @@ class AddressSpace:
         with self.lock:
             return advice.mlock(self, address, length, flags)
 
+    def mlock2(self, address: int, length: int, flags: int) -> int:
+        """mlock2(2): 0."""
+        return self.mlock(address, length, flags)
+
     def munlock(self, address: int, length: int) -> int:
         """munlock(2): 0."""
         with self.lock:
@@ -740,7 +744,7 @@ class AddressSpace:
         if self.perms(piece.prot) & PROT_EXEC:
             self.translations.executable(piece.place, piece.length, self.identity(piece))
 
-    def after_fork_child(self) -> None:
+    def after_fork(self) -> None:
         """In the child of a fork: memory marked MADV_DONTFORK is gone, and no other task holds the lock."""
         self.lock = _thread.RLock()
         advice.forget_unforked(self)
