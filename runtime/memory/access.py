@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 PATH_MAX = 4096  # bytes with the NUL (limits.h)
 UIO_MAXIOV = 1024  # include/uapi/linux/uio.h
-MAX_ARG_STRLEN = 131072  # bytes of one argument with its NUL: 32 pages of the kernel's smallest page
+MAX_ARG_STRLEN = (
+    131072  # bytes of one argument with its NUL: 32 pages of the kernel's smallest page
+)
 MAX_ARG_STRINGS = 0x7FFFFFFF  # include/uapi/linux/binfmts.h
 VECTOR_STEP = 64  # pointers read at a time
 READ = R
@@ -106,7 +108,10 @@ class Access:
     def longs(self, address: int, count: int) -> list[int]:
         """`count` unsigned longs (or pointers)."""
         code = "Q" if self._pointer == 8 else "I"
-        return [item[0] for item in iter_unpack(self._prefix + code, self.read(address, count * self._pointer))]
+        return [
+            item[0]
+            for item in iter_unpack(self._prefix + code, self.read(address, count * self._pointer))
+        ]
 
     def u16(self, address: int) -> int:
         return int.from_bytes(self.read(address, 2), self._endian)

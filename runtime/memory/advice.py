@@ -5,7 +5,6 @@ All of them apply to what is mapped on both sides of a hole and then fail with E
 
 from runtime.abi.errors import (
     EACCES,
-    EAGAIN,
     EBUSY,
     EINVAL,
     ENOMEM,
@@ -154,7 +153,12 @@ def _mark(space: "AddressSpace", piece: Area, what: int) -> None:
     if len(space.areas) + space.areas.splits(piece.start, piece.end) > space.max_map_count:
         raise GuestError(ENOMEM)
     # The host's fork must do as well; sub-page neighbours keep DONTFORK and WIPEONFORK from whole host pages.
-    if flags & BACKED and what in (MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_HUGEPAGE, MADV_NOHUGEPAGE):
+    if flags & BACKED and what in (
+        MADV_WIPEONFORK,
+        MADV_KEEPONFORK,
+        MADV_HUGEPAGE,
+        MADV_NOHUGEPAGE,
+    ):
         aligned = not (piece.place | piece.length) & (space.host.page - 1)
         if aligned:
             try:

@@ -8,7 +8,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 
 SHARED = 1 << 0  # MAP_SHARED of a writable file, or of memory: stores are seen by others
-MAYSHARE = 1 << 1  # MAP_SHARED was asked for (a read-only file's shared mapping has only this): 's' in maps
+MAYSHARE = (
+    1 << 1
+)  # MAP_SHARED was asked for (a read-only file's shared mapping has only this): 's' in maps
 GROWSDOWN = 1 << 2
 NORESERVE = 1 << 3
 LOCKED = 1 << 4
@@ -22,10 +24,14 @@ MERGEABLE = 1 << 11
 RANDOM = 1 << 12
 SEQUENTIAL = 1 << 13
 SPECIAL = 1 << 14  # vDSO and the like: no mremap growth, no madvise(DONTNEED)
-BACKED = 1 << 15  # host memory is mapped; without it the area is a PROT_NONE reservation that costs nothing
+BACKED = (
+    1 << 15
+)  # host memory is mapped; without it the area is a PROT_NONE reservation that costs nothing
 WRITTEN = 1 << 16  # was writable at some time: its bytes may differ from the file's
 SYSV = 1 << 17  # attached by shmat
-FIXED_BYTES = 1 << 18  # lies in host memory that is not ours to unmap page by page (reserved for sub-page backing)
+FIXED_BYTES = (
+    1 << 18
+)  # lies in host memory that is not ours to unmap page by page (reserved for sub-page backing)
 
 # Bookkeeping of ours: two areas that differ only in these are one line of /proc/PID/maps.
 INTERNAL = BACKED | WRITTEN | FIXED_BYTES
@@ -337,7 +343,9 @@ class AreaMap:
             bottom = self._areas[index].end if index >= 0 else 0
             gap = top - max(bottom, low)
             if not known and top - bottom >= 1 << order:
-                self._tops[order] = max(top, self._starts[index + 1]) if index + 1 < len(self._starts) else top
+                self._tops[order] = (
+                    max(top, self._starts[index + 1]) if index + 1 < len(self._starts) else top
+                )
                 known = True
             if gap >= length:
                 address = top - length

@@ -126,7 +126,12 @@ class ArenaHost:
         if old_length == new_length:
             # The old place must not become a hole for a moment: another thread's malloc could take it.
             result = self._call(
-                _core.SYS["mremap"], source, old_length, new_length, flags | MREMAP_DONTUNMAP, target
+                _core.SYS["mremap"],
+                source,
+                old_length,
+                new_length,
+                flags | MREMAP_DONTUNMAP,
+                target,
             )
             if result >= 0:
                 self.release(old, old_length)
@@ -353,9 +358,7 @@ class Backing:
             last -= unit
         return first, max(first, last)
 
-    def exclusive(
-        self, guest: int, length: int, prot: int, flags: int, fd: int, start: int
-    ) -> int:
+    def exclusive(self, guest: int, length: int, prot: int, flags: int, fd: int, start: int) -> int:
         """Map a file or shared memory for the guest; returns its arena offset. `start`: file offset, guest-page aligned."""
         lead = start & (self.host.page - 1)
         size = self._round(lead + length) if self.small else length
@@ -445,7 +448,11 @@ class Backing:
         first = old.place - lead
         extent = self._round(lead + old.length) if self.small else old.length
         try:
-            if not copy and self.small and self._own(old.place, old.length) != (first, first + extent):
+            if (
+                not copy
+                and self.small
+                and self._own(old.place, old.length) != (first, first + extent)
+            ):
                 # A neighbour has a part of the host page: a private file's bytes can only be copied.
                 self.host.map(place, size, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                 self.host.write(place + lead, self.host.read(old.place, min(old.length, length)))

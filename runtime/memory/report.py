@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
     from runtime.memory.space import AddressSpace
 
-NAME_COLUMN = 72  # 25 + 6 * sizeof(void *) - 1 of a 64-bit kernel; a blank more goes before the name
+NAME_COLUMN = (
+    72  # 25 + 6 * sizeof(void *) - 1 of a 64-bit kernel; a blank more goes before the name
+)
 # show_smap_vma_flags: in the order of the kernel's flag bits.
 VM_WORDS = (
     (SHARED, b"sh"),

@@ -27,11 +27,9 @@ from runtime.memory.areas import (
     BACKED,
     GROWSDOWN,
     LOCKED,
-    LOCKONFAULT,
     MAYSHARE,
     NORESERVE,
     SHARED,
-    SPECIAL,
     WRITTEN,
     Area,
     AreaMap,
@@ -314,9 +312,7 @@ class AddressSpace:
         with self.lock:
             return self._mmap(address, length, prot, flags, fd, offset)
 
-    def _mmap(
-        self, address: int, length: int, prot: int, flags: int, fd: int, offset: int
-    ) -> int:
+    def _mmap(self, address: int, length: int, prot: int, flags: int, fd: int, offset: int) -> int:
         limits = self.limits
         if limits.strict_prot and prot & ~(PROT_ACCESS | PROT_SEM | limits.extra_prot):
             raise GuestError(EINVAL)
@@ -696,7 +692,14 @@ class AddressSpace:
             return address
 
     def map_file(
-        self, address: int, length: int, prot: int, fd: int, offset: int, *, name: bytes | None = None
+        self,
+        address: int,
+        length: int,
+        prot: int,
+        fd: int,
+        offset: int,
+        *,
+        name: bytes | None = None,
     ) -> int:
         """A private file mapping at a fixed address, replacing what is there; `offset` in whole guest pages. Errors as
         mmap's. `name`: the path for maps, when the descriptor's is not the guest's."""
