@@ -21,6 +21,7 @@ from runtime.task.vfork import release_parent
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from runtime.arch.architecture import Architecture
     from runtime.loader import Plan
@@ -78,7 +79,7 @@ def prepare(
         if found.image.native:
             return Program(found, None, None)
         arch = load_architecture(found.image.arch)
-        pages = decide(arch, found.images, HOST_PAGE, process.settings.page_size)
+        pages = decide(arch, HOST_PAGE, found.images, process.settings.page_size)
         check(found, arch, pages, soft_limit(process, RLIMIT_STACK))
     except BaseException:
         found.close()
@@ -101,7 +102,7 @@ def execute(
         task.log(str(error))
         raise GuestError(EINVAL) from error
     if program.native:
-        _host_execve(process, program)
+        execve_native(process, program)
     if process.trace is not None:
         process.trace.executing(task, path, argv)
     process.tell_others(task)
@@ -145,6 +146,7 @@ def start(process: "Process", task: "Task", program: Program) -> None:
     found.close()
     process.image = loaded
     process.trampoline = loaded.trampoline
+    process.trampoline = loaded.trampoline
     process.executable = found.executable
     process.command_line = b"".join(word + b"\0" for word in found.argv)
     process.environment = b"".join(word + b"\0" for word in found.envp)
@@ -167,7 +169,7 @@ def _close_on_exec(process: "Process") -> None:
             quick_syscall(SYS["close"], fd)
 
 
-def _host_execve(process: "Process", program: Program) -> None:
+def execve_native(process: "Process", program: Program) -> "NoReturn":
     """A program of the host's own kind: hand it to the host kernel. GuestError if that refuses."""
     release_parent(process, last=False)
     argv, arguments = vector(program.plan.argv)
