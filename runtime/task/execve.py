@@ -146,7 +146,6 @@ def start(process: "Process", task: "Task", program: Program) -> None:
     found.close()
     process.image = loaded
     process.trampoline = loaded.trampoline
-    process.trampoline = loaded.trampoline
     process.executable = found.executable
     process.command_line = b"".join(word + b"\0" for word in found.argv)
     process.environment = b"".join(word + b"\0" for word in found.envp)
