@@ -6,6 +6,7 @@ import sys
 
 from runtime._core import SYS, quick_syscall, signal_mask_get, signals_start
 from runtime.abi.errors import GuestError
+from runtime.arch import load_all
 from runtime.container import ContainerError
 from runtime.image import ImageError
 from runtime.policy import PageSizeError
@@ -54,6 +55,8 @@ def _run(options: "Options") -> int:
         fast_calls=options.fast_calls,
         trace_fd=_trace_descriptor(options),
     )
+    if options.root is not None:
+        load_all()  # nothing can be imported once the root has changed
     view = open_view(options.root, options.prefixes)
     process = Process(settings, view, SyscallTable)
     if settings.trace_fd is not None:
