@@ -3,20 +3,20 @@
 
     packaging/tools/make_syscall_table.py [--check] [NAME ...]
 
-Numbers and names come from <asm/unistd.h>, asked of the (cross) compiler's preprocessor, so that every conditional in it
-is resolved as a guest program sees it: libc6-dev-ARCH-cross / linux-libc-dev-ARCH-cross, and linux-libc-dev for x86_64.
+Numbers and names come from <asm/unistd.h>, asked of the (cross) compiler's preprocessor, so that every conditional in
+it is resolved as a guest program sees it (linux-libc-dev-ARCH-cross, and linux-libc-dev for x86_64).
 The kernel's entry point is not in those headers, except in asm-generic; the rules below say which entry a name means.
 They follow the kernel's arch/*/{kernel,tools,entry}/syscalls/*.tbl. What a rule does not mention has its own name as
 its entry. `entry` has no sys_ or compat_; `ni_syscall` is what the kernel itself answers with ENOSYS.
 
 Variants, the third thing a handler is told (structures of runtime/abi/structs.py):
-  time32      32-bit time: timespec, timeval, itimerspec, timex instead of the 64-bit ones. Only on 32-bit ABIs; no variant
+  time32      32-bit time: timespec, itimerspec, timex instead of the 64-bit ones. Only on 32-bit ABIs; no variant
               means timespec64 and so on, which on a 64-bit ABI are the same bytes as the native ones.
   stat64      struct stat64 instead of the ABI's struct stat
   pgoff4096   mmap2: the last argument counts 4096-byte units, whatever the page size
   fcntl64     F_GETLK64, F_SETLK64 and F_SETLKW64 are understood too
   uid16       16-bit user and group ids
-  old_ipc     semctl, msgctl, shmctl, ipc: IPC_64 (0x100) in the command chooses the 64 structures; without it the old ones
+  old_ipc     semctl, msgctl, shmctl, ipc: IPC_64 (0x100) in the command chooses the 64 structures, else the old ones
   two_results pipe: the second descriptor is the second result register
 """
 
@@ -61,11 +61,63 @@ COMMON = {
 }
 # Numbers that the kernel keeps but answers with ENOSYS, on every architecture that has the name.
 GONE = frozenset(
-    ["afs_syscall", "break", "create_module", "ftime", "get_kernel_syms", "getpmsg", "gtty", "idle", "lock", "mpx", "multiplexer", "nfsservctl", "prof", "profil", "putpmsg", "query_module", "security", "stty", "timerfd", "tuxcall", "ulimit", "vserver"]
+    [
+        "afs_syscall",
+        "break",
+        "create_module",
+        "ftime",
+        "get_kernel_syms",
+        "getpmsg",
+        "gtty",
+        "idle",
+        "lock",
+        "mpx",
+        "multiplexer",
+        "nfsservctl",
+        "prof",
+        "profil",
+        "putpmsg",
+        "query_module",
+        "security",
+        "stty",
+        "timerfd",
+        "tuxcall",
+        "ulimit",
+        "vserver",
+    ]
 )
 # 32-bit ABIs: the plain name has 32-bit time, the kernel's function is NAME_time32 or NAME32.
 TIME32 = frozenset(
-    ["adjtimex", "clock_adjtime", "clock_getres", "clock_gettime", "clock_nanosleep", "clock_settime", "futex", "futimesat", "io_getevents", "io_pgetevents", "mq_timedreceive", "mq_timedsend", "nanosleep", "ppoll", "pselect6", "recvmmsg", "rt_sigtimedwait", "sched_rr_get_interval", "semtimedop", "stime", "time", "timer_gettime", "timer_settime", "timerfd_gettime", "timerfd_settime", "utime", "utimensat", "utimes"]
+    [
+        "adjtimex",
+        "clock_adjtime",
+        "clock_getres",
+        "clock_gettime",
+        "clock_nanosleep",
+        "clock_settime",
+        "futex",
+        "futimesat",
+        "io_getevents",
+        "io_pgetevents",
+        "mq_timedreceive",
+        "mq_timedsend",
+        "nanosleep",
+        "ppoll",
+        "pselect6",
+        "recvmmsg",
+        "rt_sigtimedwait",
+        "sched_rr_get_interval",
+        "semtimedop",
+        "stime",
+        "time",
+        "timer_gettime",
+        "timer_settime",
+        "timerfd_gettime",
+        "timerfd_settime",
+        "utime",
+        "utimensat",
+        "utimes",
+    ]
 )
 # 32-bit ABIs: the names with 64-bit time.
 TIME64 = re.compile(
@@ -87,7 +139,27 @@ SPECIAL: dict[str, dict[str, tuple[str, str]]] = {
         "sendfile": ("sendfile64", ""),
         # Linux leaves these to 32-bit programs: arch/powerpc/kernel/syscalls/syscall.tbl, column abi.
         **dict.fromkeys(
-            ["oldstat", "oldfstat", "oldlstat", "umount", "sigaction", "sigsuspend", "sigpending", "sigprocmask", "sigreturn", "getrlimit", "select", "readdir", "oldolduname", "olduname", "sys_debug_setcontext", "iopl", "ioperm", "vm86", "modify_ldt"],
+            [
+                "oldstat",
+                "oldfstat",
+                "oldlstat",
+                "umount",
+                "sigaction",
+                "sigsuspend",
+                "sigpending",
+                "sigprocmask",
+                "sigreturn",
+                "getrlimit",
+                "select",
+                "readdir",
+                "oldolduname",
+                "olduname",
+                "sys_debug_setcontext",
+                "iopl",
+                "ioperm",
+                "vm86",
+                "modify_ldt",
+            ],
             ("ni_syscall", ""),
         ),
     },
@@ -95,7 +167,27 @@ SPECIAL: dict[str, dict[str, tuple[str, str]]] = {
         # arch/arm/tools/syscall.tbl: the plain names are the 16-bit ones, NAME32 the real ones.
         **{
             name: (name, "uid16")
-            for name in ["chown", "fchown", "lchown", "getegid", "geteuid", "getgid", "getgroups", "getresgid", "getresuid", "getuid", "setfsgid", "setfsuid", "setgid", "setgroups", "setregid", "setresgid", "setresuid", "setreuid", "setuid"]
+            for name in [
+                "chown",
+                "fchown",
+                "lchown",
+                "getegid",
+                "geteuid",
+                "getgid",
+                "getgroups",
+                "getresgid",
+                "getresuid",
+                "getuid",
+                "setfsgid",
+                "setfsuid",
+                "setgid",
+                "setgroups",
+                "setregid",
+                "setresgid",
+                "setresuid",
+                "setreuid",
+                "setuid",
+            ]
         },
         "semctl": ("semctl", "old_ipc"),
         "msgctl": ("msgctl", "old_ipc"),
@@ -216,7 +308,10 @@ def table(arch: str) -> str:
     assert match
     code = int(match[1])
     lines = [
-        f"# {arch}: number name entry [variant]; from <asm/unistd.h> of Linux {code >> 16}.{code >> 8 & 255} by make_syscall_table.py"
+        (
+            f"# {arch}: number name entry [variant]; from <asm/unistd.h> of "
+            f"Linux {code >> 16}.{code >> 8 & 255} by make_syscall_table.py"
+        )
     ]
     for number, name in sorted(numbers(macros).items()):
         kernel, variant = entry(arch, name)

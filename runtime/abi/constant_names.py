@@ -1,4 +1,4 @@
-"""The generic numbers by name (asm-generic, as on x86-64), for constants.py; tests/unit/abi asks the compilers about them."""
+"""The generic numbers by name (asm-generic, as on x86-64), for constants.py; tests/unit/abi asks the compilers."""
 
 GENERIC: dict[str, dict[str, int]] = {
     "open": {

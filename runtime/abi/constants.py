@@ -108,7 +108,10 @@ def _translate(domain: str, table: "dict[int, int]", value: int) -> int:
 
 def _tables(domain: str, exceptions: Mapping[str, int]) -> tuple[dict[int, int], dict[int, int]]:
     """(own -> generic, generic -> own) of the values that differ or are in the way."""
-    generic = errors.NUMBERS if domain == "errno" else GENERIC[domain]
+    if domain == "errno":  # without the aliases, of which some ABIs make numbers of their own
+        generic = {name: number for number, name in errors.NAMES.items()}
+    else:
+        generic = GENERIC[domain]
     own = {**generic, **exceptions}
     unknown = UNKNOWN_BITS.get(domain, UNKNOWN)
     decode: dict[int, int] = {}

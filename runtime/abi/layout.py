@@ -15,8 +15,8 @@ An ABI whose structure differs declares a variant, and its DataModel names it:
     DataModel("mips", ..., variants={"stat64": "mips"})
 
 so that callers write `stat64.of(model)` for every architecture. (`of` in the class line, because a variant is not a
-kind of its base: it shares no field.) The second argument of `of` is a system call table's variant ("time32", "stat64"):
-where the layout has one of that name it is taken, otherwise it means nothing to this structure.
+kind of its base: it shares no field.) The second argument of `of` is a system call table's variant ("time32"): where
+the layout has one of that name it is taken, otherwise it means nothing to this structure.
 
 The one odd thing: annotations are read at class creation, so this file and structs.py must not use
 `from __future__ import annotations`.
@@ -69,7 +69,7 @@ class DataModel:
 
 # Scalars -----------------------------------------------------------------------------------------------------------
 class Scalar:
-    """A C scalar. Subclasses say their struct code, or (for the sizes that a model decides) one for 32 and one for 64 bits."""
+    """A C scalar. Subclasses say their code of module struct; where a model decides, one for 32 and one for 64 bits."""
 
     code32: "ClassVar[str]"
     code64: "ClassVar[str]"
@@ -162,7 +162,7 @@ class Off(Long):
 
 
 class Array:
-    """`count` elements; arrays of Char or U8 unpack to bytes, of other scalars to tuples, of layouts to tuples of tuples."""
+    """`count` elements; arrays of Char or U8 unpack to bytes, of scalars to tuples, of layouts to tuples of tuples."""
 
     __slots__ = ("count", "element")
 
@@ -177,7 +177,7 @@ def array(element: "type[Scalar] | type[Layout] | Array", count: int) -> Array:
 
 
 class PerBits:
-    """An array whose length depends on the model's bits: per_bits(Char, 8, 0) is char[8] on 32 bits and nothing on 64."""
+    """An array whose length depends on the model's bits: per_bits(Char, 8, 0) is char[8] on 32, nothing on 64."""
 
     __slots__ = ("element", "on32", "on64")
 
@@ -185,6 +185,11 @@ class PerBits:
         self.element = element
         self.on32 = on32
         self.on64 = on64
+
+
+def per_bits(element: type[Scalar], on32: int, on64: int) -> PerBits:
+    """The type of `element name[on32]` on 32-bit ABIs and `element name[on64]` on others."""
+    return PerBits(element, on32, on64)
 
 
 class Opaque:

@@ -10,11 +10,13 @@ from runtime.abi.layout import (
     U16,
     U32,
     U64,
+    Array,
     Char,
     Int,
     Layout,
     Long,
     Off,
+    PerBits,
     Pointer,
     Short,
     Size,
@@ -22,43 +24,44 @@ from runtime.abi.layout import (
     ULong,
     UShort,
     array,
+    per_bits,
 )
 
 # --- time ------------------------------------------------------------------------------------------------------------
 
 
-class timespec(Layout):  # noqa: N801  C's names
+class timespec(Layout):
     """struct __kernel_timespec. On 32-bit ABIs the upper half of tv_nsec is padding (kernel get_timespec64)."""
 
     tv_sec: I64
     tv_nsec: I64
 
 
-class timespec_time32(Layout, of=timespec, variant="time32"):  # noqa: N801
+class timespec_time32(Layout, of=timespec, variant="time32"):
     tv_sec: Int
     tv_nsec: Int
 
 
-class timeval(Layout):  # noqa: N801
+class timeval(Layout):
     """struct __kernel_old_timeval: longs, on every ABI."""
 
     tv_sec: Long
     tv_usec: Long
 
 
-class itimerval(Layout):  # noqa: N801
+class itimerval(Layout):
     it_interval: timeval
     it_value: timeval
 
 
-class tms(Layout):  # noqa: N801
+class tms(Layout):
     tms_utime: Long
     tms_stime: Long
     tms_cutime: Long
     tms_cstime: Long
 
 
-class rusage(Layout):  # noqa: N801
+class rusage(Layout):
     """struct rusage with its two timevals spelt out."""
 
     ru_utime_sec: Long
@@ -84,7 +87,7 @@ class rusage(Layout):  # noqa: N801
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-class stat(Layout):  # noqa: N801
+class stat(Layout):
     """struct stat of asm-generic/stat.h, 64-bit (aarch64, riscv64)."""
 
     st_dev: ULong
@@ -109,7 +112,7 @@ class stat(Layout):  # noqa: N801
     __unused5: UInt
 
 
-class stat_x86_64(Layout, of=stat, variant="x86_64"):  # noqa: N801
+class stat_x86_64(Layout, of=stat, variant="x86_64"):
     st_dev: ULong
     st_ino: ULong
     st_nlink: ULong
@@ -127,10 +130,10 @@ class stat_x86_64(Layout, of=stat, variant="x86_64"):  # noqa: N801
     st_mtime_nsec: ULong
     st_ctime: ULong
     st_ctime_nsec: ULong
-    __unused: array(Long, 3)
+    __unused: Array = array(Long, 3)
 
 
-class stat_ppc64(Layout, of=stat, variant="ppc64"):  # noqa: N801
+class stat_ppc64(Layout, of=stat, variant="ppc64"):
     st_dev: ULong
     st_ino: ULong
     st_nlink: ULong
@@ -147,10 +150,10 @@ class stat_ppc64(Layout, of=stat, variant="ppc64"):  # noqa: N801
     st_mtime_nsec: ULong
     st_ctime: ULong
     st_ctime_nsec: ULong
-    __unused: array(ULong, 3)
+    __unused: Array = array(ULong, 3)
 
 
-class stat_arm(Layout, of=stat, variant="arm"):  # noqa: N801
+class stat_arm(Layout, of=stat, variant="arm"):
     st_dev: ULong
     st_ino: ULong
     st_mode: UShort
@@ -167,19 +170,19 @@ class stat_arm(Layout, of=stat, variant="arm"):  # noqa: N801
     st_mtime_nsec: ULong
     st_ctime: ULong
     st_ctime_nsec: ULong
-    __unused: array(ULong, 2)
+    __unused: Array = array(ULong, 2)
 
 
-class stat_mips(Layout, of=stat, variant="mips"):  # noqa: N801
+class stat_mips(Layout, of=stat, variant="mips"):
     st_dev: UInt
-    st_pad1: array(Long, 3)
+    st_pad1: Array = array(Long, 3)
     st_ino: ULong
     st_mode: UInt
     st_nlink: UInt
     st_uid: UInt
     st_gid: UInt
     st_rdev: UInt
-    st_pad2: array(Long, 2)
+    st_pad2: Array = array(Long, 2)
     st_size: Long
     st_pad3: Long
     st_atime: Long
@@ -190,21 +193,21 @@ class stat_mips(Layout, of=stat, variant="mips"):  # noqa: N801
     st_ctime_nsec: Long
     st_blksize: Long
     st_blocks: Long
-    st_pad4: array(Long, 14)
+    st_pad4: Array = array(Long, 14)
 
 
-class stat64(Layout):  # noqa: N801
+class stat64(Layout):
     """struct stat64 of arm; 32-bit ABIs only."""
 
     st_dev: U64
-    __pad0: array(U8, 4)
+    __pad0: Array = array(U8, 4)
     __st_ino: ULong
     st_mode: UInt
     st_nlink: UInt
     st_uid: ULong
     st_gid: ULong
     st_rdev: U64
-    __pad3: array(U8, 4)
+    __pad3: Array = array(U8, 4)
     st_size: I64
     st_blksize: ULong
     st_blocks: U64
@@ -217,16 +220,16 @@ class stat64(Layout):  # noqa: N801
     st_ino: U64
 
 
-class stat64_mips(Layout, of=stat64, variant="mips"):  # noqa: N801
+class stat64_mips(Layout, of=stat64, variant="mips"):
     st_dev: ULong
-    st_pad0: array(ULong, 3)
+    st_pad0: Array = array(ULong, 3)
     st_ino: U64
     st_mode: UInt
     st_nlink: UInt
     st_uid: UInt
     st_gid: UInt
     st_rdev: ULong
-    st_pad1: array(ULong, 3)
+    st_pad1: Array = array(ULong, 3)
     st_size: I64
     st_atime: Long
     st_atime_nsec: ULong
@@ -239,7 +242,7 @@ class stat64_mips(Layout, of=stat64, variant="mips"):  # noqa: N801
     st_blocks: I64
 
 
-class statfs(Layout):  # noqa: N801
+class statfs(Layout):
     f_type: Long
     f_bsize: Long
     f_blocks: Long
@@ -247,14 +250,14 @@ class statfs(Layout):  # noqa: N801
     f_bavail: Long
     f_files: Long
     f_ffree: Long
-    f_fsid: array(Int, 2)
+    f_fsid: Array = array(Int, 2)
     f_namelen: Long
     f_frsize: Long
     f_flags: Long
-    f_spare: array(Long, 4)
+    f_spare: Array = array(Long, 4)
 
 
-class statfs_mips(Layout, of=statfs, variant="mips"):  # noqa: N801
+class statfs_mips(Layout, of=statfs, variant="mips"):
     f_type: Long
     f_bsize: Long
     f_frsize: Long
@@ -263,13 +266,13 @@ class statfs_mips(Layout, of=statfs, variant="mips"):  # noqa: N801
     f_files: Long
     f_ffree: Long
     f_bavail: Long
-    f_fsid: array(Int, 2)
+    f_fsid: Array = array(Int, 2)
     f_namelen: Long
     f_flags: Long
-    f_spare: array(Long, 5)
+    f_spare: Array = array(Long, 5)
 
 
-class statfs64(Layout):  # noqa: N801
+class statfs64(Layout):
     f_type: Long
     f_bsize: Long
     f_blocks: U64
@@ -277,14 +280,14 @@ class statfs64(Layout):  # noqa: N801
     f_bavail: U64
     f_files: U64
     f_ffree: U64
-    f_fsid: array(Int, 2)
+    f_fsid: Array = array(Int, 2)
     f_namelen: Long
     f_frsize: Long
     f_flags: Long
-    f_spare: array(Long, 4)
+    f_spare: Array = array(Long, 4)
 
 
-class statfs64_arm(Layout, of=statfs64, variant="arm", packed=4):  # noqa: N801
+class statfs64_arm(Layout, of=statfs64, variant="arm", packed=4):
     """ARCH_PACK_STATFS64: without the padding EABI would put at the end."""
 
     f_type: Long
@@ -294,14 +297,14 @@ class statfs64_arm(Layout, of=statfs64, variant="arm", packed=4):  # noqa: N801
     f_bavail: U64
     f_files: U64
     f_ffree: U64
-    f_fsid: array(Int, 2)
+    f_fsid: Array = array(Int, 2)
     f_namelen: Long
     f_frsize: Long
     f_flags: Long
-    f_spare: array(Long, 4)
+    f_spare: Array = array(Long, 4)
 
 
-class statfs64_mips(Layout, of=statfs64, variant="mips"):  # noqa: N801
+class statfs64_mips(Layout, of=statfs64, variant="mips"):
     f_type: U32
     f_bsize: U32
     f_frsize: U32
@@ -311,13 +314,13 @@ class statfs64_mips(Layout, of=statfs64, variant="mips"):  # noqa: N801
     f_files: U64
     f_ffree: U64
     f_bavail: U64
-    f_fsid: array(Int, 2)
+    f_fsid: Array = array(Int, 2)
     f_namelen: U32
     f_flags: U32
-    f_spare: array(U32, 5)
+    f_spare: Array = array(U32, 5)
 
 
-class flock(Layout):  # noqa: N801
+class flock(Layout):
     l_type: Short
     l_whence: Short
     l_start: Off
@@ -325,17 +328,17 @@ class flock(Layout):  # noqa: N801
     l_pid: Int
 
 
-class flock_mips(Layout, of=flock, variant="mips"):  # noqa: N801
+class flock_mips(Layout, of=flock, variant="mips"):
     l_type: Short
     l_whence: Short
     l_start: Off
     l_len: Off
     l_sysid: Long
     l_pid: Int
-    pad: array(Long, 4)
+    pad: Array = array(Long, 4)
 
 
-class flock64(Layout):  # noqa: N801
+class flock64(Layout):
     l_type: Short
     l_whence: Short
     l_start: I64
@@ -343,22 +346,22 @@ class flock64(Layout):  # noqa: N801
     l_pid: Int
 
 
-class epoll_event(Layout):  # noqa: N801
+class epoll_event(Layout):
     events: U32
     data: U64
 
 
-class epoll_event_packed(Layout, of=epoll_event, variant="packed", packed=1):  # noqa: N801
+class epoll_event_packed(Layout, of=epoll_event, variant="packed", packed=1):
     events: U32
     data: U64
 
 
-class iovec(Layout):  # noqa: N801
+class iovec(Layout):
     iov_base: Pointer
     iov_len: Size
 
 
-class msghdr(Layout):  # noqa: N801
+class msghdr(Layout):
     msg_name: Pointer
     msg_namelen: Int
     msg_iov: Pointer
@@ -368,13 +371,13 @@ class msghdr(Layout):  # noqa: N801
     msg_flags: UInt
 
 
-class pollfd(Layout):  # noqa: N801
+class pollfd(Layout):
     fd: Int
     events: Short
     revents: Short
 
 
-class winsize(Layout):  # noqa: N801
+class winsize(Layout):
     ws_row: U16
     ws_col: U16
     ws_xpixel: U16
@@ -384,7 +387,7 @@ class winsize(Layout):  # noqa: N801
 # --- processes and signals -------------------------------------------------------------------------------------------
 
 
-class clone_args(Layout):  # noqa: N801
+class clone_args(Layout):
     flags: U64
     pidfd: U64
     child_tid: U64
@@ -398,70 +401,70 @@ class clone_args(Layout):  # noqa: N801
     cgroup: U64
 
 
-class sigaction(Layout):  # noqa: N801
+class sigaction(Layout):
     """The kernel's struct sigaction where the ABI has sa_restorer (asm-generic with SA_RESTORER)."""
 
     sa_handler: Pointer
     sa_flags: ULong
     sa_restorer: Pointer
-    sa_mask: array(U8, 8)
+    sa_mask: Array = array(U8, 8)
 
 
-class sigaction_plain(Layout, of=sigaction, variant="plain"):  # noqa: N801
+class sigaction_plain(Layout, of=sigaction, variant="plain"):
     """Without sa_restorer (riscv)."""
 
     sa_handler: Pointer
     sa_flags: ULong
-    sa_mask: array(U8, 8)
+    sa_mask: Array = array(U8, 8)
 
 
-class sigaction_mips(Layout, of=sigaction, variant="mips"):  # noqa: N801
+class sigaction_mips(Layout, of=sigaction, variant="mips"):
     sa_flags: UInt
     sa_handler: Pointer
-    sa_mask: array(U8, 16)
+    sa_mask: Array = array(U8, 16)
 
 
-class stack_t(Layout):  # noqa: N801
+class stack_t(Layout):
     ss_sp: Pointer
     ss_flags: Int
     ss_size: Size
 
 
-class stack_t_mips(Layout, of=stack_t, variant="mips"):  # noqa: N801
+class stack_t_mips(Layout, of=stack_t, variant="mips"):
     ss_sp: Pointer
     ss_size: Size
     ss_flags: Int
 
 
-class sigevent(Layout):  # noqa: N801
+class sigevent(Layout):
     sigev_value: Pointer
     sigev_signo: Int
     sigev_notify: Int
     sigev_notify_thread_id: Int
 
 
-class rlimit(Layout):  # noqa: N801
+class rlimit(Layout):
     rlim_cur: ULong
     rlim_max: ULong
 
 
-class rlimit64(Layout):  # noqa: N801
+class rlimit64(Layout):
     rlim_cur: U64
     rlim_max: U64
 
 
-class utsname(Layout):  # noqa: N801
-    sysname: array(Char, 65)
-    nodename: array(Char, 65)
-    release: array(Char, 65)
-    version: array(Char, 65)
-    machine: array(Char, 65)
-    domainname: array(Char, 65)
+class utsname(Layout):
+    sysname: Array = array(Char, 65)
+    nodename: Array = array(Char, 65)
+    release: Array = array(Char, 65)
+    version: Array = array(Char, 65)
+    machine: Array = array(Char, 65)
+    domainname: Array = array(Char, 65)
 
 
-class sysinfo(Layout):  # noqa: N801
+class sysinfo(Layout):
     uptime: Long
-    loads: array(ULong, 3)
+    loads: Array = array(ULong, 3)
     totalram: ULong
     freeram: ULong
     sharedram: ULong
@@ -473,9 +476,10 @@ class sysinfo(Layout):  # noqa: N801
     totalhigh: ULong
     freehigh: ULong
     mem_unit: UInt
+    _f: PerBits = per_bits(Char, 8, 0)
 
 
-class robust_list_head(Layout):  # noqa: N801
+class robust_list_head(Layout):
     list: Pointer
     futex_offset: Long
     list_op_pending: Pointer

@@ -29,7 +29,7 @@ SYSTEM_REGISTER_SHIFT = 12
 
 
 class EngineFacts:
-    """How Unicorn is opened for this architecture, and how its registers and exceptions read. Register values are Unicorn's ids."""
+    """How Unicorn is opened, and how its registers and exceptions read. Register values are Unicorn's ids."""
 
     __slots__ = (
         "arch",
@@ -292,7 +292,7 @@ class Architecture:
         cpu.set(self.engine.pc, address)
 
     def enter(self, cpu: "Any", entry: int, sp: int, image: "Any" = None) -> None:
-        """The registers of a program's first instruction (kernel start_thread, ELF_PLAT_INIT); the rest is fresh, zero."""
+        """The registers at a program's first instruction (kernel start_thread, ELF_PLAT_INIT); the rest is zero."""
         values = {"entry": entry, "sp": sp, "zero": 0}
         for name, what in self.entry_registers:
             cpu.set(self.engine.registers[name], values[what])

@@ -1,10 +1,10 @@
 """arm, EABI with hard float, little-endian: Debian armhf.
 
-The one odd thing: the kernel's helper functions at the top of the address space (Documentation/arm/kernel_user_helpers).
-Real code stands there and the engine runs it: ldrex/strex loops, so that a helper that is interrupted between the two is
-restarted by its own strex. The kernel's [sigpage] holds four return sequences, by handler's instruction set and flavour.
+The one odd thing: the kernel's helper functions at the top of the address space (arch/arm/kernel/entry-armv.S). Real
+code stands there and the engine runs it: ldrex/strex loops, so that a helper that is interrupted between the two is
+restarted by its own strex. The kernel's [sigpage] holds four return sequences, by instruction set and flavour.
 
-A real 32-bit kernel refuses fixed mappings below 8 KiB with EINVAL, even for root (page-sizes.md 11.2): FIRST_USER_ADDRESS.
+A real 32-bit kernel refuses fixed mappings below 8 KiB with EINVAL, even for root: FIRST_USER_ADDRESS.
 """
 
 from runtime.abi.constants import Constants

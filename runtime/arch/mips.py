@@ -52,10 +52,9 @@ machine\t\t\t: Octavo
         bits=32,
         big=True,
         variants={
-            name: "mips"
-            for name in (
-                "stat stat64 statfs statfs64 flock sigaction stack_t"
-            ).split()
+            "stat": "mips", "stat64": "mips", "statfs": "mips", "statfs64": "mips", "flock": "mips",
+            "sigaction": "mips", "stack_t": "mips", "semid64_ds": "mips", "shmid64_ds": "mips",
+            "msqid64_ds": "mips",
         },
     ),
     page_sizes=(4096, 16384, 65536),
@@ -150,7 +149,7 @@ machine\t\t\t: Octavo
             "SO_TYPE": 0x1008, "SO_ACCEPTCONN": 0x1009, "SO_PROTOCOL": 0x1028, "SO_DOMAIN": 0x1029,
         },
         socket_type={"SOCK_DGRAM": 1, "SOCK_STREAM": 2, "SOCK_NONBLOCK": 0x80},
-        ioctl_direction={"NONE": 1, "READ": 2, "WRITE": 4},
+        ioctl_direction={"NONE": 1, "WRITE": 4},
     ),
     stack_arguments=16,
     argument_slots=8,

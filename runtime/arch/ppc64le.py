@@ -55,7 +55,7 @@ model\t\t: Octavo
 machine\t\t: Octavo
 MMU\t\t: Radix
 """,
-    model=DataModel("ppc64le", bits=64, variants={"stat": "ppc64"}),
+    model=DataModel("ppc64le", bits=64, variants={"stat": "ppc64", "shmid64_ds": "ppc64"}),
     page_sizes=(4096, 65536),
     default_page=65536,
     address_top=1 << 47,
@@ -100,7 +100,7 @@ MMU\t\t: Radix
             "SO_RCVLOWAT": 16, "SO_SNDLOWAT": 17, "SO_RCVTIMEO_OLD": 18, "SO_SNDTIMEO_OLD": 19, "SO_PASSCRED": 20,
             "SO_PEERCRED": 21,
         },
-        ioctl_direction={"NONE": 1, "READ": 2, "WRITE": 4},
+        ioctl_direction={"NONE": 1, "WRITE": 4},
     ),
     frames=FrameFacts(
         size=_INFO + 128 + 512,  # siginfo, abigap

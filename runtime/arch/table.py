@@ -8,7 +8,7 @@ _FOLDER: "Final" = __file__.rpartition("/")[0] + "/tables/"
 
 
 class Row(tuple[int, str, str, str]):
-    """(number, name, entry, variant): a number of this ABI, its name there, the kernel's entry point, the ABI's flavour."""
+    """(number, name, entry, variant): the ABI's number and name, the kernel's entry point, the ABI's flavour of it."""
 
     __slots__ = ()
 

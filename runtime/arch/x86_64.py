@@ -41,15 +41,19 @@ fpu_exception\t: yes
 cpuid level\t: 13
 wp\t\t: yes
 flags\t\t: fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 syscall nx \
-mmxext rdtscp lm pni pclmulqdq ssse3 cx16 sse4_1 sse4_2 movbe popcnt aes xsave rdrand hypervisor lahf_lm cr8_legacy abm \
-sse4a fsgsbase bmi1 bmi2 adx clflushopt clwb
+mmxext rdtscp lm pni pclmulqdq ssse3 cx16 sse4_1 sse4_2 movbe popcnt aes xsave rdrand hypervisor lahf_lm cr8_legacy \
+abm sse4a fsgsbase bmi1 bmi2 adx clflushopt clwb
 bogomips\t: 4000.00
 clflush size\t: 64
 cache_alignment\t: 64
 address sizes\t: 40 bits physical, 48 bits virtual
 
 """,
-    model=DataModel("x86_64", bits=64, variants={"stat": "x86_64", "epoll_event": "packed", "semid64_ds": "x86_64"}),
+    model=DataModel(
+        "x86_64",
+        bits=64,
+        variants={"stat": "x86_64", "epoll_event": "packed", "semid64_ds": "x86_64"},
+    ),
     page_sizes=(4096,),
     default_page=4096,
     address_top=0x7FFF_FFFF_F000,

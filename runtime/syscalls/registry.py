@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Handler)
 
 MAX_ERRNO = 4095  # linux/err.h
-FAST_WIDE = frozenset({"lseek", "pread64", "pwrite64"})  # an argument or result of 64 bits in one register
 FAST_HOST_ORDER = frozenset(
     {"clock_gettime64"}
 )  # native twins that store words in the host's order
@@ -76,13 +75,15 @@ def syscall(handler: "Any" = None, *, entry: str = "", fast: str = "") -> "Any":
 class Call:
     """A table row bound to its definition for one architecture: ready to be called with a register list."""
 
-    __slots__ = ("definition", "handler", "plan", "row")
+    __slots__ = ("definition", "handler", "plan", "row", "width")
 
     def __init__(self, arch: "Architecture", row: "Row", definition: Definition) -> None:
         self.row = row
         self.definition = definition
         self.handler = definition.handler
         self.plan = tuple(_plan(arch, row, definition))
+        # Registers that are looked at, with the number's.
+        self.width = 1 + max((max(low, high or 0) for low, high, _ in self.plan), default=0)
 
     def __call__(self, task: "Task", registers: "tuple[int, ...]") -> "int | None":
         """registers: (number, a0, a1, ...) as the core gives them."""
@@ -155,7 +156,6 @@ class SyscallTable:
             and definition.fast
             and not row.variant
             and not (self.arch.model.big and definition.fast in FAST_HOST_ORDER)
-            and not (self.arch.elf_class == 32 and definition.fast in FAST_WIDE)
         }
 
     def unknown(self, task: "Task", number: int) -> int:
@@ -169,6 +169,17 @@ class SyscallTable:
                 task.log(f"system call {row.name} is not implemented: ENOSYS")
         return -ENOSYS
 
+    def _on_stack(self, task: "Task", count: int) -> tuple[int, ...]:
+        """Arguments beyond the registers (mips o32). MemoryFault, which the kernel too makes EFAULT."""
+        arch = self.arch
+        size = arch.model.long
+        at = task.cpu.get(arch.engine.sp) + arch.stack_arguments
+        data = task.memory.access.read(at, size * count)
+        return tuple(
+            int.from_bytes(data[i : i + size], "big" if arch.model.big else "little")
+            for i in range(0, size * count, size)
+        )
+
     def dispatch(self, task: "Task") -> "int | None":
         """Carry out the call in task.cpu.call. The result in the generic errno numbering, or None."""
         registers = task.cpu.call
@@ -177,6 +188,8 @@ class SyscallTable:
             result: int | None = self.unknown(task, registers[0])
         else:
             try:
+                if call.width > len(registers):
+                    registers += self._on_stack(task, call.width - len(registers))
                 result = call(task, registers)
             except GuestError as error:
                 result = -error.errno
@@ -185,7 +198,8 @@ class SyscallTable:
             except OSError as error:
                 result = -refuse_unknown(error)
         if task.process.trace is not None and result != -ERESTART:
-            task.process.trace.call(task, call, registers, result)
+            missing = call.width - len(registers) if call else 0  # the stack could not be read
+            task.process.trace.call(task, call, registers + (0,) * missing, result)
         return result
 
 

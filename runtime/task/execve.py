@@ -21,7 +21,6 @@ from runtime.task.vfork import release_parent
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
 
     from runtime.arch.architecture import Architecture
     from runtime.loader import Plan
@@ -79,7 +78,7 @@ def prepare(
         if found.image.native:
             return Program(found, None, None)
         arch = load_architecture(found.image.arch)
-        pages = decide(arch, HOST_PAGE, found.images, process.settings.page_size)
+        pages = decide(arch, found.images, HOST_PAGE, process.settings.page_size)
         check(found, arch, pages, soft_limit(process, RLIMIT_STACK))
     except BaseException:
         found.close()
@@ -102,7 +101,7 @@ def execute(
         task.log(str(error))
         raise GuestError(EINVAL) from error
     if program.native:
-        execve_native(process, program)
+        _host_execve(process, program)
     if process.trace is not None:
         process.trace.executing(task, path, argv)
     process.tell_others(task)
@@ -168,7 +167,7 @@ def _close_on_exec(process: "Process") -> None:
             quick_syscall(SYS["close"], fd)
 
 
-def execve_native(process: "Process", program: Program) -> "NoReturn":
+def _host_execve(process: "Process", program: Program) -> None:
     """A program of the host's own kind: hand it to the host kernel. GuestError if that refuses."""
     release_parent(process, last=False)
     argv, arguments = vector(program.plan.argv)
