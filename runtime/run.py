@@ -5,17 +5,20 @@ import os
 import sys
 
 from runtime._core import SYS, quick_syscall, signal_mask_get, signals_start
-from runtime.container import ContainerError, enter
+from runtime.abi.errors import GuestError
+from runtime.arch import load_all
+from runtime.container import ContainerError
 from runtime.image import ImageError
 from runtime.policy import PageSizeError
 from runtime.rootfs import RootError, find_program, open_view
-from runtime.syscalls import families
+from runtime.syscalls import families  # noqa: F401  registers the handlers
 from runtime.syscalls.registry import SyscallTable
 from runtime.syscalls.trace import Trace
 from runtime.task.execve import execve_native, prepare, start
 from runtime.task.leader import lead
 from runtime.task.machine import build
 from runtime.task.process import Process, Settings
+from runtime.task.vfork import own_descriptor
 from runtime.task.signals import inherit
 from runtime.task.task import Task
 
@@ -26,16 +29,24 @@ if TYPE_CHECKING:
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what a shell answers for a program it can't start
 ENOENT = 2
 
-families.register()
-
 
 def main(options: "Options") -> int:
     """Run the program. Ends with its status or signal; comes back only with the status of a start that failed."""
     try:
         return _run(options)
-    except (ImageError, PageSizeError, RootError, ContainerError, OSError) as error:
+    except (ImageError, PageSizeError, RootError, ContainerError, GuestError, OSError) as error:
         sys.stderr.write(f"octavo: {error}\n")
         return NOT_FOUND if getattr(error, "errno", 0) == ENOENT else NOT_EXECUTABLE
+
+
+def _trace_descriptor(options: "Options") -> int | None:
+    """Where --strace writes: a descriptor out of the guest's way, or None."""
+    if not options.strace:
+        return None
+    if options.strace_file is None:
+        return own_descriptor(os.dup(2))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+    return own_descriptor(os.open(options.strace_file, flags, 0o666))
 
 
 def _run(options: "Options") -> int:
@@ -44,12 +55,17 @@ def _run(options: "Options") -> int:
         fast_calls=options.fast_calls,
         trace_fd=_trace_descriptor(options),
     )
+    if options.root is not None:
+        load_all()  # nothing can be imported once the root has changed
     view = open_view(options.root, options.prefixes)
     process = Process(settings, view, SyscallTable)
+    if settings.trace_fd is not None:
+        process.trace = Trace(settings.trace_fd)
+        process.reserved_fds.add(settings.trace_fd)
     path = find_program(view, options.program, options.environment)
     program = prepare(process, path, options.argv, options.environment)
     if program.native:
-        return execve_native(process, program)
+        execve_native(process, program)
     signals_start()
     task = Task(process, build(process, program.arch, program.pages), quick_syscall(SYS["gettid"]))
     process.leader = task.tid

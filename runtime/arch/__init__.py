@@ -40,7 +40,9 @@ def load(name: str) -> "Architecture":
     if known is None:
         if name not in ARCHITECTURES:
             raise KeyError(name)
-        known = _loaded[name] = import_module(f"runtime.arch.{name}").ARCHITECTURE
+        known = import_module(f"runtime.arch.{name}").ARCHITECTURE
+        known.syscalls()  # reads its table: a file too, out of reach once the root has changed
+        _loaded[name] = known
     return known
 
 

@@ -64,6 +64,7 @@ from runtime.memory.flags import (
     PROT_WRITE,
     RLIMIT_MEMLOCK,
 )
+from runtime.memory.limits import WRAP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def madvise(space: "AddressSpace", address: int, length: int, what: int) -> int:
     if not space.aligned(address):
         raise GuestError(EINVAL)
     end = address + space.round(length)
-    if end >= 1 << 64:
+    if end >= WRAP:
         raise GuestError(EINVAL)
     if end == address:
         return 0
@@ -213,11 +214,11 @@ def _populate(space: "AddressSpace", piece: Area, what: int) -> None:
 
 
 def name_range(space: "AddressSpace", address: int, length: int, name: bytes | None) -> int:
-    """kernel/sys.c prctl_set_vma, mm/madvise.c madvise_set_anon_name. EINVAL, ENOMEM, EBADF for file areas is not given."""
+    """kernel/sys.c prctl_set_vma, mm/madvise.c madvise_set_anon_name. EINVAL, ENOMEM."""
     if not space.aligned(address):
         raise GuestError(EINVAL)
     end = address + space.round(length)
-    if end >= 1 << 64:
+    if end >= WRAP:
         raise GuestError(ENOMEM)
     label = b"[anon:" + name + b"]" if name else b""
 
@@ -270,7 +271,7 @@ def msync(space: "AddressSpace", address: int, length: int, flags: int) -> int:
     if flags & MS_ASYNC and flags & MS_SYNC:
         raise GuestError(EINVAL)
     end = address + space.round(length)
-    if end >= 1 << 64:
+    if end >= WRAP:
         raise GuestError(ENOMEM)
     for piece in space.areas.pieces(address, end):
         if flags & MS_INVALIDATE and piece.flags & LOCKED:
@@ -304,7 +305,7 @@ def mlock(space: "AddressSpace", address: int, length: int, flags: int) -> int:
         raise GuestError(EPERM)
     start = address & -space.page
     end = space.round(address + length)
-    if end >= 1 << 64:
+    if end >= WRAP:
         raise GuestError(EINVAL)
     if end == start:
         return 0
@@ -344,7 +345,7 @@ def _set_lock(space: "AddressSpace", piece: Area, added: int) -> None:
 def munlock(space: "AddressSpace", address: int, length: int) -> int:
     start = address & -space.page
     end = space.round(address + length)
-    if end >= 1 << 64:
+    if end >= WRAP:
         raise GuestError(EINVAL)
     covered = space.areas.covered(start, end)
     for piece in space.areas.pieces(start, end):

@@ -1,7 +1,9 @@
 """What the guest asked for: a sorted map of areas [start, end) with their attributes, as the kernel's VMA tree.
 
-Pure bookkeeping over integers: nothing here maps anything. Addresses and lengths are bytes; callers keep them aligned to
-the guest page (this file never asks for its size). Neighbours that differ in nothing are one area, as in /proc/PID/maps.
+Pure bookkeeping over integers: nothing here maps anything. Addresses and lengths are bytes; callers keep them
+aligned to
+the guest page (this file never asks for its size). Neighbours that differ in nothing are one area, as in
+/proc/PID/maps.
 """
 
 from bisect import bisect_left, bisect_right
@@ -140,7 +142,8 @@ class Area:
         return self.place + address - self.start
 
     def continues(self, other: "Area", ignore: int = 0, places: bool = True) -> bool:
-        """True if `other` begins where this ends and differs in nothing but flags in `ignore` (and, on demand, place)."""
+        """True if `other` begins where this ends and differs in nothing but flags in `ignore` (and, on demand,
+        place)."""
         if (
             self.end != other.start
             or self.prot != other.prot

@@ -2,7 +2,8 @@
 
 All guest memory of a process lies in one arena of host address space. An area is *linear* when the arena offset of a
 byte is its guest address; it lies in a *window* (a piece of the arena's upper half) when its guest address is above the
-lower half, or when the host page is larger than the guest page and the area cannot share host pages with its neighbours.
+lower half, or when the host page is larger than the guest page and the area cannot share host pages with its
+neighbours.
 
 The host is asked through `HostMemory`, so that every pair of page sizes can be tested on any machine. Host permissions
 are a superset of the guest's: private memory is readable and writable on the host, shared file memory as its descriptor
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class HostMemory(Protocol):
-        """The host's memory calls on one arena. Offsets and lengths are multiples of `page`; failures are GuestError."""
+        """The host's memory calls on one arena. Offsets and lengths are multiples of `page`; failures are
+        GuestError."""
 
         page: int  # bytes of a host page
         size: int  # bytes of the arena
@@ -348,7 +350,8 @@ class Backing:
             self.host.write(start, bytes(end - start))
 
     def _own(self, place: int, length: int) -> tuple[int, int]:
-        """The host pages (arena range, perhaps empty) that hold bytes of [place, place + length) and no others in use."""
+        """The host pages (arena range, perhaps empty) that hold bytes of [place, place + length) and no others
+        in use."""
         unit = self.host.page
         end = place + length
         first, last = place & -unit, self._round(end)
@@ -359,7 +362,8 @@ class Backing:
         return first, max(first, last)
 
     def exclusive(self, guest: int, length: int, prot: int, flags: int, fd: int, start: int) -> int:
-        """Map a file or shared memory for the guest; returns its arena offset. `start`: file offset, guest-page aligned."""
+        """Map a file or shared memory for the guest; returns its arena offset. `start`: file offset,
+        guest-page aligned."""
         lead = start & (self.host.page - 1)
         size = self._round(lead + length) if self.small else length
         if self.is_linear(guest, length, True):

@@ -60,7 +60,8 @@ def _may_lock(space: "AddressSpace", length: int) -> bool:
 
 
 def grow(space: "AddressSpace", address: int) -> bool:
-    """expand_downwards: the stack above the address is extended down to its page, if the limits and the guard gap allow."""
+    """expand_downwards: the stack above the address is extended down to its page, if the limits and the guard
+    gap allow."""
     area = space.areas.following(address)
     if area is None or area.start <= address or not area.flags & GROWSDOWN:
         return False

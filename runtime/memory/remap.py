@@ -147,7 +147,8 @@ def extend(space: "AddressSpace", area: Area, tail: Area) -> bool:
 def _move(
     space: "AddressSpace", address: int, old_length: int, target: int, length: int, keep: bool
 ) -> None:
-    """move_vma. `keep`: the old addresses stay mapped, empty (MREMAP_DONTUNMAP); with old_length 0 they stay as they are."""
+    """move_vma. `keep`: the old addresses stay mapped, empty (MREMAP_DONTUNMAP); with old_length 0 they stay
+    as they are."""
     source = space.areas.find(address)
     if source is None:
         raise GuestError(EFAULT)

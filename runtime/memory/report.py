@@ -65,7 +65,8 @@ SMAPS_ZERO = (
 
 
 class Figures:
-    """Bytes: `total` mapped, `resident` estimated, `shared` of it file and shared memory, `text`, `data`, `stack`, `locked`."""
+    """Bytes: `total` mapped, `resident` estimated, `shared` of it file and shared memory, `text`, `data`,
+    `stack`, `locked`."""
 
     __slots__ = ("data", "locked", "resident", "shared", "stack", "text", "total")
 

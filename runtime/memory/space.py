@@ -1,68 +1,38 @@
 """mmap(2) and its relatives on a guest address space: check order, errors, placement, and what the page table shows.
 
 Flags are generic Linux numbers (flags.py); failures are `GuestError`. The order of checks is the kernel's (mm/mmap.c,
-mm/mprotect.c). The page size is the guest's: nothing in this file knows the host's.
+mm/mprotect.c): mapping.py, protection.py, remap.py, advice.py, growth.py, sharing.py. The page size is the
+guest's: nothing in this file knows the host's.
 """
 
 import _thread
-from resource import getrlimit
-from stat import S_ISBLK, S_ISCHR, S_ISDIR, S_ISFIFO, S_ISLNK, S_ISSOCK
 
 from runtime.abi.errors import (
-    EACCES,
-    EAGAIN,
-    EBADF,
-    EEXIST,
     EINVAL,
-    ENODEV,
     ENOMEM,
-    EOPNOTSUPP,
-    EOVERFLOW,
     EPERM,
     GuestError,
 )
-from runtime.memory import advice, growth, remap, report, sharing
+from runtime.memory import advice, growth, mapping, protection, remap, report, sharing
 from runtime.memory.access import Access
 from runtime.memory.areas import (
     BACKED,
-    GROWSDOWN,
     LOCKED,
     MAYSHARE,
-    NORESERVE,
-    SHARED,
     WRITTEN,
     Area,
     AreaMap,
     File,
 )
-from runtime.memory.backing import Backing, Descriptor
+from runtime.memory.backing import Backing
 from runtime.memory.flags import (
-    CAP_IPC_LOCK,
     CAP_SYS_RAWIO,
-    MAP_ANONYMOUS,
-    MAP_FIXED,
-    MAP_FIXED_NOREPLACE,
-    MAP_GROWSDOWN,
-    MAP_HUGETLB,
-    MAP_LEGACY,
-    MAP_LOCKED,
-    MAP_NORESERVE,
     MAP_PRIVATE,
-    MAP_SHARED,
-    MAP_SHARED_VALIDATE,
-    MAP_TYPE,
     PROT_ACCESS,
     PROT_EXEC,
-    PROT_GROWSDOWN,
-    PROT_GROWSUP,
-    PROT_READ,
-    PROT_SEM,
     PROT_WRITE,
-    RLIM_INFINITY,
-    RLIMIT_AS,
-    RLIMIT_DATA,
-    RLIMIT_MEMLOCK,
 )
+from runtime.memory.limits import Limits, soft_limit
 from runtime.memory.translations import Identity, Translations
 
 TYPE_CHECKING = False
@@ -79,64 +49,6 @@ SHARED_MEMORY_DEVICE = 1  # the shmem mount's st_dev: 00:01 in maps
 MASK64 = (1 << 64) - 1
 
 
-class Limits:
-    """Where an architecture's address space ends and how its mmap differs. Addresses in bytes, page the guest's."""
-
-    __slots__ = (
-        "address_top",
-        "bottom",
-        "extra_prot",
-        "fixed_top_errno",
-        "hardware",
-        "min_address",
-        "min_fixed",
-        "mmap_top",
-        "page",
-        "place_high",
-        "place_low",
-        "shmlba",
-        "strict_prot",
-    )
-
-    def __init__(
-        self,
-        *,
-        page: int,
-        address_top: int,  # TASK_SIZE, exclusive
-        mmap_top: int,  # top-down search starts below this
-        min_address: int,  # mmap_min_addr as the guest sees it, a multiple of page
-        bottom: int = 0,  # TASK_UNMAPPED_BASE of the bottom-up search; 0: a third of address_top
-        min_fixed: int = 0,  # MAP_FIXED below this is EINVAL (arm: 8192)
-        fixed_top_errno: int = ENOMEM,  # MAP_FIXED beyond address_top (mips: EINVAL)
-        shmlba: int = 0,  # alignment that shmat is forced to; 0: page
-        extra_prot: int = 0,  # bits mprotect takes besides READ, WRITE, EXEC, SEM (PROT_SAO, ...)
-        strict_prot: bool = False,  # mmap refuses unknown prot bits too (powerpc)
-        # What the hardware grants for each of the eight PROT_* combinations.
-        hardware: tuple[int, ...] = (0, 1, 3, 3, 5, 5, 7, 7),
-        place_low: int = 0,  # zone for file-dependent addresses; 0, 0: none (32-bit)
-        place_high: int = 0,
-    ) -> None:
-        self.page = page
-        self.address_top = address_top
-        self.mmap_top = mmap_top
-        self.min_address = min_address
-        self.bottom = bottom
-        self.min_fixed = min_fixed
-        self.fixed_top_errno = fixed_top_errno
-        self.shmlba = shmlba or page
-        self.extra_prot = extra_prot
-        self.strict_prot = strict_prot
-        self.hardware = hardware
-        self.place_low = place_low
-        self.place_high = place_high
-
-
-def soft_limit(resource: int) -> int:
-    """Soft limit of a resource of this process; RLIM_INFINITY when there is none."""
-    value = getrlimit(resource)[0]
-    return RLIM_INFINITY if value < 0 else value
-
-
 def nothing(offset: int, length: int) -> None:
     """An engine that keeps no translations."""
 
@@ -144,8 +56,10 @@ def nothing(offset: int, length: int) -> None:
 class AddressSpace:
     """One guest process's memory. Methods are safe to call from every task; each holds `lock`.
 
-    `table` is told of every change; `host` holds the bytes; `invalidate(offset, length)` is the engine's. `capable(cap)`
-    and `rlimit(resource)` answer for the calling process, `file_name(fd)` gives a path as the guest sees it (or None: the
+    `table` is told of every change; `host` holds the bytes; `invalidate(offset, length)` is the engine's.
+    `capable(cap)`
+    and `rlimit(resource)` answer for the calling process, `file_name(fd)` gives a path as the guest sees it
+    (or None: the
     host's own name of it)."""
 
     def __init__(
@@ -202,30 +116,11 @@ class AddressSpace:
     def locked_bytes(self) -> int:
         return sum(area.length for area in self.areas if area.flags & LOCKED)
 
-    def _may_grow(self, length: int, replaced: int, data: bool) -> bool:
-        """RLIMIT_AS and RLIMIT_DATA allow `length` more bytes when `replaced` ones go (may_expand_vm)."""
-        if self.areas.total - replaced + length > self.rlimit(RLIMIT_AS):
-            return False
-        limit = self.rlimit(RLIMIT_DATA)
-        if not data or limit == RLIM_INFINITY:
-            return True
-        used = sum(
-            area.length
-            for area in self.areas
-            if area.prot & PROT_WRITE and not area.flags & (SHARED | GROWSDOWN)
-        )
-        return used + length <= limit
-
-    def _may_lock(self, length: int) -> None:
-        """A mapping that is born locked (mlock_future_check)."""
-        limit = self.rlimit(RLIMIT_MEMLOCK)
-        if self.locked_bytes() + length > limit and not self.capable(CAP_IPC_LOCK):
-            raise GuestError(EAGAIN)
-
     # -- placement ----------------------------------------------------------------------------------------------------
 
     def find(self, hint: int, length: int, align: int = 0, residue: int = 0) -> int:
-        """A free address as get_unmapped_area chooses it; ENOMEM. `align` bytes (default: page), address % align == residue."""
+        """A free address as get_unmapped_area chooses it; ENOMEM. `align` bytes (default: page), address %
+        align == residue."""
         limits = self.limits
         if length > limits.address_top:
             raise GuestError(ENOMEM)
@@ -303,204 +198,19 @@ class AddressSpace:
             self.table.remove(start, end - start)
             self.discard(pieces, start, end)
 
-    # -- mmap ---------------------------------------------------------------------------------------------------------
+    # -- mmap(2) and its family: one file per kind --------------------------------------------------------------------
 
     def mmap(
         self, address: int, length: int, prot: int, flags: int, fd: int = -1, offset: int = 0
     ) -> int:
         """mmap(2): the address. `fd` is a host descriptor, `offset` in bytes."""
         with self.lock:
-            return self._mmap(address, length, prot, flags, fd, offset)
-
-    def _mmap(self, address: int, length: int, prot: int, flags: int, fd: int, offset: int) -> int:
-        limits = self.limits
-        if limits.strict_prot and prot & ~(PROT_ACCESS | PROT_SEM | limits.extra_prot):
-            raise GuestError(EINVAL)
-        if not self.aligned(offset):
-            raise GuestError(EINVAL)
-        descriptor = self._descriptor(fd, flags)
-        if not length:
-            raise GuestError(EINVAL)
-        if self.read_implies_exec and prot & PROT_READ:
-            prot |= PROT_EXEC
-        if flags & MAP_FIXED_NOREPLACE:
-            flags |= MAP_FIXED
-        if not flags & MAP_FIXED and address:
-            # round_hint_to_min
-            address = max(self.round(address), limits.min_address)
-        length = self.round(length)
-        if length > MASK64 or length > limits.address_top:
-            raise GuestError(ENOMEM)
-        if offset + length > MASK64 + 1:
-            raise GuestError(EOVERFLOW)
-        if len(self.areas) > self.max_map_count:
-            raise GuestError(ENOMEM)
-        address = self._choose(address, length, flags, descriptor, offset)
-        end = address + length
-        if flags & MAP_FIXED_NOREPLACE and self.areas.overlaps(address, end):
-            raise GuestError(EEXIST)
-        if (flags & MAP_LOCKED) and not self.capable(CAP_IPC_LOCK):
-            if self.rlimit(RLIMIT_MEMLOCK) == 0:
-                raise GuestError(EPERM)
-        born = self.default_flags | (LOCKED if flags & MAP_LOCKED else 0)
-        if born & LOCKED:
-            self._may_lock(length)
-        area = self._describe(address, end, prot, flags, descriptor, offset)
-        area.flags |= born
-        replaced = sum(piece.length for piece in self.areas.pieces(address, end))
-        data = bool(prot & PROT_WRITE) and not area.flags & (SHARED | GROWSDOWN)
-        if not self._may_grow(length, replaced, data):
-            raise GuestError(ENOMEM)
-        if len(self.areas) + self.areas.splits(address, end) > self.max_map_count:
-            raise GuestError(ENOMEM)
-        self._establish(area, fd, descriptor)
-        return address
-
-    def _descriptor(self, fd: int, flags: int) -> Descriptor | None:
-        """The file to map (EBADF), or None for anonymous memory."""
-        if flags & MAP_ANONYMOUS:
-            if flags & MAP_HUGETLB:
-                raise GuestError(ENOMEM)  # a kernel whose pool of huge pages is empty
-            return None
-        descriptor = self.host.describe(fd)
-        if descriptor.path_only:
-            raise GuestError(EBADF)
-        if flags & MAP_HUGETLB:
-            raise GuestError(EINVAL)
-        if self.file_name is not None:
-            descriptor.file.name = self.file_name(fd)
-        return descriptor
-
-    def _choose(
-        self, address: int, length: int, flags: int, descriptor: Descriptor | None, offset: int
-    ) -> int:
-        """get_unmapped_area with its checks."""
-        limits = self.limits
-        if not flags & MAP_FIXED:
-            if not address and descriptor is not None and not offset:
-                if flags & MAP_TYPE == MAP_PRIVATE:
-                    address = self.place(descriptor.file, length)
-            return self.find(address, length)
-        if address > limits.address_top - length:
-            raise GuestError(limits.fixed_top_errno)
-        if not self.aligned(address) or address < limits.min_fixed:
-            raise GuestError(EINVAL)
-        self.check_low(address)
-        return address
+            return mapping.mmap(self, address, length, prot, flags, fd, offset)
 
     def check_low(self, address: int) -> None:
         """mmap_min_addr: only CAP_SYS_RAWIO may map below it."""
         if address < self.limits.min_address and not self.capable(CAP_SYS_RAWIO):
             raise GuestError(EPERM)
-
-    def _describe(
-        self,
-        start: int,
-        end: int,
-        prot: int,
-        flags: int,
-        descriptor: Descriptor | None,
-        offset: int,
-    ) -> Area:
-        """The new area, after the checks of do_mmap that depend on the kind of mapping."""
-        kind = flags & MAP_TYPE
-        area = Area(start, end, prot=prot & PROT_ACCESS)
-        if flags & MAP_NORESERVE:
-            area.flags |= NORESERVE
-        if descriptor is None:
-            if kind == MAP_SHARED:
-                if flags & MAP_GROWSDOWN:
-                    raise GuestError(EINVAL)
-                area.flags |= SHARED | MAYSHARE
-                area.file = self.shared_file(b"/dev/zero (deleted)", area.length)
-            elif kind != MAP_PRIVATE:
-                raise GuestError(EINVAL)
-            elif flags & MAP_GROWSDOWN:
-                area.flags |= GROWSDOWN
-            return area
-        if kind == MAP_SHARED_VALIDATE and flags & ~MAP_LEGACY:
-            raise GuestError(EOPNOTSUPP)
-        if kind in (MAP_SHARED, MAP_SHARED_VALIDATE):
-            writable = descriptor.access != 0
-            if prot & PROT_WRITE and not writable:
-                raise GuestError(EACCES)
-            if descriptor.append and writable:
-                raise GuestError(EACCES)
-            area.flags |= SHARED | MAYSHARE if writable else MAYSHARE
-            area.may = PROT_ACCESS if writable else PROT_READ | PROT_EXEC
-        elif kind != MAP_PRIVATE:
-            raise GuestError(EINVAL)
-        if descriptor.access == 1:
-            raise GuestError(EACCES)
-        mode = descriptor.mode
-        if S_ISDIR(mode) or S_ISFIFO(mode) or S_ISSOCK(mode) or S_ISLNK(mode):
-            raise GuestError(ENODEV)
-        if flags & MAP_GROWSDOWN:
-            raise GuestError(EINVAL)
-        area.file = descriptor.file
-        area.offset = offset
-        if S_ISCHR(mode) or S_ISBLK(mode):
-            area.file.stable = False
-        return area
-
-    def shared_file(self, name: bytes, size: int) -> File:
-        """A file of its own for shared anonymous memory, as the kernel has it."""
-        self._serial += 1
-        return File(dev=SHARED_MEMORY_DEVICE, ino=self._serial, name=name, size=size)
-
-    def _establish(self, area: Area, fd: int, descriptor: Descriptor | None) -> None:
-        """Replace what is at the area's addresses by it."""
-        start, length = area.start, area.length
-        private = not area.flags & MAYSHARE
-        anonymous = descriptor is None and private
-        reservation = anonymous and not self.perms(area.prot)
-        linear = not reservation and self.backing.is_linear(start, length, not anonymous)
-        # Sub-page memory is counted, so it has to be given up before it is taken again.
-        linear = linear and not self.backing.small
-        old = self.areas.remove(start, area.end)
-        if old and not linear:
-            self.table.remove(start, length)
-        self.discard(old, start, area.end, linear)
-        try:
-            self._fill(area, fd, anonymous, reservation)
-        except GuestError:
-            if linear:
-                self.table.remove(start, length)
-                self.backing.drop(start, length, True)
-            raise
-        if area.prot & PROT_WRITE and area.file is not None and private:
-            area.flags |= WRITTEN
-        self.translations.replaced(area.place, length)
-        self.show(area)
-        flags = area.flags
-        place = area.place
-        self.areas.insert(area)
-        if flags & LOCKED and self.perms(area.prot):
-            advice.lock_host(self, place, length, flags)
-
-    def _fill(self, area: Area, fd: int, anonymous: bool, reservation: bool) -> None:
-        """Get host memory for a new area and record its place."""
-        backing = self.backing
-        start, length = area.start, area.length
-        if reservation:
-            area.place, backed = backing.reserve(start, length)
-            area.flags |= BACKED if backed else 0
-            return
-        spare = MAP_NORESERVE if area.flags & NORESERVE or not area.prot & PROT_WRITE else 0
-        area.flags |= BACKED
-        if anonymous:
-            area.place = backing.private(start, length, spare)
-            return
-        access = PROT_READ | PROT_WRITE
-        kind = MAP_PRIVATE | spare
-        if area.flags & MAYSHARE:
-            kind = MAP_SHARED
-            access = PROT_READ | (PROT_WRITE if area.flags & SHARED else 0)
-        if fd < 0:
-            kind |= MAP_ANONYMOUS
-        area.place = backing.exclusive(start, length, access, kind, fd, area.offset)
-
-    # -- munmap, mprotect ---------------------------------------------------------------------------------------------
 
     def munmap(self, address: int, length: int) -> int:
         """munmap(2): 0."""
@@ -512,82 +222,21 @@ class AddressSpace:
             if end == address:
                 raise GuestError(EINVAL)
             first = self.areas.find(address)
-            if first is not None and first.start < address and end < first.end:
-                if len(self.areas) >= self.max_map_count:
-                    raise GuestError(ENOMEM)
+            inside = first is not None and first.start < address and end < first.end
+            if inside and len(self.areas) >= self.max_map_count:
+                raise GuestError(ENOMEM)
             self.clear_range(address, end)
             return 0
 
     def mprotect(self, address: int, length: int, prot: int) -> int:
         """mprotect(2): 0. What lies before a hole is changed although the call fails with ENOMEM."""
         with self.lock:
-            grows = prot & (PROT_GROWSDOWN | PROT_GROWSUP)
-            prot &= ~(PROT_GROWSDOWN | PROT_GROWSUP)
-            if grows == PROT_GROWSDOWN | PROT_GROWSUP or not self.aligned(address):
-                raise GuestError(EINVAL)
-            if not length:
-                return 0
-            end = address + self.round(length)
-            if end > MASK64:
-                raise GuestError(ENOMEM)
-            if prot & ~(PROT_ACCESS | PROT_SEM | self.limits.extra_prot):
-                raise GuestError(EINVAL)
-            if self.read_implies_exec and prot & PROT_READ:
-                prot |= PROT_EXEC
-            first = self.areas.following(address)
-            if first is None:
-                raise GuestError(ENOMEM)
-            if grows:
-                if first.start >= end:
-                    raise GuestError(ENOMEM)
-                if not (grows == PROT_GROWSDOWN and first.flags & GROWSDOWN):
-                    raise GuestError(EINVAL)
-                address = first.start
-            self._mprotect(address, end, prot & PROT_ACCESS)
-            return 0
+            return protection.mprotect(self, address, length, prot)
 
-    def _mprotect(self, address: int, end: int, prot: int) -> None:
-        # Pieces are copies, so the map may change under the walk.
-        for piece in self.areas.pieces(address, end):
-            if piece.start > address:
-                break
-            address = piece.end
-            if prot & ~piece.may:
-                raise GuestError(EACCES)
-            if prot != piece.prot:
-                if len(self.areas) + self.areas.splits(piece.start, piece.end) > self.max_map_count:
-                    raise GuestError(ENOMEM)
-                self._reprotect(piece, prot)
-        if address < end:
-            raise GuestError(ENOMEM)
-
-    def _reprotect(self, piece: Area, prot: int) -> None:
-        """Give a part of an area a new protection."""
-        perms = self.perms(prot)
-        flags = piece.flags
-        private_file = piece.file is not None and not flags & MAYSHARE
-        if prot & PROT_WRITE and private_file:
-            flags |= WRITTEN
-        if perms and not flags & BACKED:
-            spare = MAP_NORESERVE if flags & NORESERVE or not prot & PROT_WRITE else 0
-            self.backing.anonymous(piece.length, piece.place, spare)
-            self.translations.replaced(piece.place, piece.length)
-            flags |= BACKED
-        piece.prot = prot
-        piece.flags = flags
-
-        def alter(area: Area) -> None:
-            area.prot = prot
-            area.flags = flags
-
-        self.areas.change(piece.start, piece.end, alter)
-        if perms & PROT_WRITE:
-            self.translations.written(piece.place, piece.length)
-        if perms & PROT_EXEC:
-            self.translations.executable(piece.place, piece.length, self.identity(piece))
-        self.table.protect(piece.start, piece.length, perms)
-
-    # -- the rest of the family, one file per kind --------------------------------------------------------------------
+    def shared_file(self, name: bytes, size: int) -> File:
+        """A file of its own for shared anonymous memory, as the kernel has it."""
+        self._serial += 1
+        return File(dev=SHARED_MEMORY_DEVICE, ino=self._serial, name=name, size=size)
 
     def brk(self, address: int) -> int:
         """brk(2) as the kernel has it: the new end of the heap, or the old one when it cannot move."""
@@ -688,7 +337,7 @@ class AddressSpace:
             area = Area(address, address + self.round(length), prot=prot & PROT_ACCESS)
             area.flags = flags
             area.name = name
-            self._establish(area, -1, None)
+            mapping.establish(self, area, -1, None)
             return address
 
     def map_file(
@@ -706,12 +355,12 @@ class AddressSpace:
         with self.lock:
             if not self.aligned(address) or not self.aligned(offset) or not length:
                 raise GuestError(EINVAL)
-            descriptor = self._descriptor(fd, 0)
+            descriptor = mapping.descriptor_of(self, fd, 0)
             if descriptor is not None and name is not None:
                 descriptor.file.name = name
             end = address + self.round(length)
-            area = self._describe(address, end, prot, MAP_PRIVATE, descriptor, offset)
-            self._establish(area, fd, descriptor)
+            area = mapping.describe(self, address, end, prot, MAP_PRIVATE, descriptor, offset)
+            mapping.establish(self, area, fd, descriptor)
             return address
 
     def set_brk(self, start: int) -> None:
@@ -719,7 +368,8 @@ class AddressSpace:
         self.start_brk = self.brk_end = start
 
     def reset(self, limits: Limits | None = None) -> None:
-        """execve: nothing is mapped any more. `limits`: of the new program, when its page size or layout differ. The page
+        """execve: nothing is mapped any more. `limits`: of the new program, when its page size or layout
+        differ. The page
         table must be a new one when the page changes (set `table` and `access` first)."""
         with self.lock:
             self.table.clear()

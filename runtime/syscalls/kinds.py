@@ -13,7 +13,7 @@ the decoder, or None when the register already is the value.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Generic, TypeVar
+    from typing import Any, Generic, TypeAlias, TypeVar
 
     from runtime.arch.architecture import Architecture
     from runtime.arch.table import Row
@@ -275,6 +275,7 @@ class OutStruct:
 
 
 if TYPE_CHECKING:
+    OptionalPath: TypeAlias = bytes | None
 
     class In(tuple[Any, ...], Generic[T]):
         """Pointer to a struct the call reads: the handler gets the tuple of its fields, or None for NULL."""
@@ -283,6 +284,13 @@ if TYPE_CHECKING:
         """Pointer to a struct the call writes: the handler gets an OutStruct."""
 
 else:
+
+    class OptionalPath(Path):
+        """A path that may be NULL: then None."""
+
+        @classmethod
+        def bind(cls, arch, row):
+            return lambda task, raw: _path(task, raw) if raw else None
 
     class In(Argument):
         """Pointer to a struct the call reads: the handler gets the tuple of its fields, or None for NULL."""

@@ -4,7 +4,6 @@ from runtime._core import SYS, quick_syscall
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, EPERM, GuestError
 from runtime.abi.structs import clone_args, rusage
-from runtime.abi.structs import siginfo as siginfo_struct
 from runtime.syscalls.kinds import Address, Fd, Int, Out, Path, Size, ULong
 from runtime.syscalls.registry import syscall
 from runtime.task.clone import (

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Handler)
 
 MAX_ERRNO = 4095  # linux/err.h
+FAST_WIDE = frozenset({"lseek", "pread64", "pwrite64"})  # an argument or result of 64 bits in one register
 FAST_HOST_ORDER = frozenset(
     {"clock_gettime64"}
 )  # native twins that store words in the host's order
@@ -156,6 +157,7 @@ class SyscallTable:
             and definition.fast
             and not row.variant
             and not (self.arch.model.big and definition.fast in FAST_HOST_ORDER)
+            and not (self.arch.elf_class == 32 and definition.fast in FAST_WIDE)
         }
 
     def unknown(self, task: "Task", number: int) -> int:

@@ -4,9 +4,10 @@ from runtime._core import SYS, quick_syscall
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, ENOMEM, EPERM, GuestError
 from runtime.abi.structs import sigaction, stack_t
-from runtime.abi.structs import timespec
-from runtime.syscalls.kinds import Address, Fd, In, Int, Out, SigHow, Signal, Size
+
+from runtime.syscalls.kinds import Address, Fd, Int, SigHow, Signal, Size
 from runtime.syscalls.registry import syscall
+from runtime.syscalls.timespecs import TimespecIn
 from runtime.task.frames import BadFrame, on_alternate_stack, pop_frame
 from runtime.task.siginfo import put_host_info, to_host_info
 from runtime.task.signals import (
@@ -124,7 +125,7 @@ def pause(task: "Task") -> int:
 
 @syscall
 def rt_sigtimedwait(
-    task: "Task", mask: Address, info: Address, timeout: In[timespec], size: Size
+    task: "Task", mask: Address, info: Address, timeout: TimespecIn, size: Size
 ) -> int:
     check_set_size(task, size)
     host_mask = get_mask(task, mask).to_bytes(8, "little")

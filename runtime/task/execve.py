@@ -21,6 +21,7 @@ from runtime.task.vfork import release_parent
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from runtime.arch.architecture import Architecture
     from runtime.loader import Plan
@@ -78,7 +79,7 @@ def prepare(
         if found.image.native:
             return Program(found, None, None)
         arch = load_architecture(found.image.arch)
-        pages = decide(arch, found.images, HOST_PAGE, process.settings.page_size)
+        pages = decide(arch, HOST_PAGE, found.images, process.settings.page_size)
         check(found, arch, pages, soft_limit(process, RLIMIT_STACK))
     except BaseException:
         found.close()
@@ -101,7 +102,7 @@ def execute(
         task.log(str(error))
         raise GuestError(EINVAL) from error
     if program.native:
-        _host_execve(process, program)
+        execve_native(process, program)
     if process.trace is not None:
         process.trace.executing(task, path, argv)
     process.tell_others(task)
@@ -121,7 +122,7 @@ def install(process: "Process", task: "Task", program: Program) -> None:
     reset_for_exec(process)
     delete_timers(process)
     release_parent(process)
-    _close_on_exec(process, program)
+    _close_on_exec(process)
     fit(process, task, program.arch, program.pages)
     start(process, task, program)
 
@@ -160,15 +161,14 @@ def credentials() -> Credentials:
     return Credentials(uid=uid, euid=euid, gid=gid, egid=egid, secure=uid != euid or gid != egid)
 
 
-def _close_on_exec(process: "Process", program: Program) -> None:
+def _close_on_exec(process: "Process") -> None:
     """Close the guest's descriptors marked so. Ours stay."""
-    ours = process.reserved_fds.union(image.fd for image in program.plan.images)
     for fd in open_fds():
-        if fd not in ours and quick_syscall(SYS["fcntl"], fd, F_GETFD) & FD_CLOEXEC:
+        if fd not in process.reserved_fds and quick_syscall(SYS["fcntl"], fd, F_GETFD) & FD_CLOEXEC:
             quick_syscall(SYS["close"], fd)
 
 
-def _host_execve(process: "Process", program: Program) -> None:
+def execve_native(process: "Process", program: Program) -> "NoReturn":
     """A program of the host's own kind: hand it to the host kernel. GuestError if that refuses."""
     release_parent(process, last=False)
     argv, arguments = vector(program.plan.argv)

@@ -3,9 +3,10 @@
 Kept over execve as long as the next program has the same architecture and page sizes, which keeps the translations.
 """
 
-from runtime._core import Arena, Cpu, Engine, PageTable
+from runtime._core import SYS, Arena, Cpu, Engine, PageTable, quick_syscall
 from runtime.memory.backing import ArenaHost
 from runtime.memory.space import AddressSpace, Limits
+from runtime.task.limits import has_capability, soft_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from runtime.task.process import Process
     from runtime.task.task import Task
 
+O_CLOEXEC = 0o2000000
 ARENA = {32: 1 << 33, 64: 1 << 46}  # bytes of host address space: twice what 32-bit guests can address
 ARENA_LEAST = {32: 1 << 31, 64: 1 << 34}  # under RLIMIT_AS
 
@@ -43,7 +45,16 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
         pc=facts.pc,
         sp=facts.sp,
     )
-    process.memory = AddressSpace(process, arch, pages)
+    process.memory = AddressSpace(
+        process.table,
+        ArenaHost(process.arena),
+        limits(arch, pages.guest),
+        arch.model,
+        invalidate=process.engine.invalidate,
+        capable=has_capability,
+        rlimit=lambda resource: soft_limit(process, resource),
+        file_name=lambda fd: file_name(process, fd),
+    )
     process.syscalls = process.make_syscalls(arch)
     if process.settings.fast_calls and process.trace is None:
         process.engine.fast_calls(process.syscalls.fast())
@@ -56,10 +67,44 @@ def fit(process: "Process", task: "Task", arch: "Architecture", pages: "PageSize
         (process.pages.guest, process.pages.engine) == (pages.guest, pages.engine)
     )
     if same:
-        process.memory.reset()
+        process.memory.reset(limits(arch, pages.guest))
         task.cpu.reset()
         return
     task.cpu = build(process, arch, pages)
     task.cpu.bind()
     task.arch = process.arch
     task.memory = process.memory
+
+
+def limits(arch: "Architecture", page: int) -> Limits:
+    """Where the architecture's address space ends, for guest pages of this size."""
+    spread = arch.elf_class == 64  # libraries at addresses of their own: there is room for it
+    return Limits(
+        page=page,
+        address_top=arch.address_top & -page,
+        mmap_top=arch.mmap_top & -page,
+        min_address=min_address(page),
+        min_fixed=arch.min_fixed,
+        fixed_top_errno=arch.fixed_range_error,
+        shmlba=arch.shmlba,
+        place_low=arch.mmap_top >> 1 if spread else 0,
+        place_high=arch.mmap_top - (arch.mmap_top >> 3) if spread else 0,
+    )
+
+
+def min_address(page: int) -> int:
+    """vm.mmap_min_addr as a kernel with this page size has it: the sysctl rounded up to its page, at least one page."""
+    fd = quick_syscall(SYS["openat"], -100, b"/proc/sys/vm/mmap_min_addr\0", O_CLOEXEC)
+    text = bytearray(32)
+    count = quick_syscall(SYS["read"], fd, text, len(text)) if fd >= 0 else 0
+    if fd >= 0:
+        quick_syscall(SYS["close"], fd)
+    digits = bytes(text[: max(count, 0)]).strip()
+    return max(int(digits) if digits.isdigit() else 0, 1) + page - 1 & -page
+
+
+def file_name(process: "Process", fd: int) -> bytes:
+    """What /proc/self/maps calls the file behind a descriptor: its path in the guest's view; empty without /proc."""
+    name = bytearray(4096)
+    count = quick_syscall(SYS["readlinkat"], -100, b"/proc/self/fd/%d\0" % fd, name, len(name))
+    return process.view.guest_path(bytes(name[:count])) if count > 0 else b""

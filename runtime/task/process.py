@@ -109,6 +109,7 @@ class Process:
         self.waiters: list[_thread.LockType] = []  # held locks, each released when a task leaves `tasks`
         self.closing = False  # the other tasks have been told to end; new ones end at once
         self.successor: tuple[Task, Program] | None = None  # the leader goes on with this program (execve by another task)
+        self.trampoline = 0  # guest address of the page signal handlers return to; 0: there is none
         self.personality = 0
         self.trampoline = 0  # address of the sigreturn code page, or 0
         self.timers: set[int] = set()  # POSIX timers that exist on the host (timers.py)

@@ -5,7 +5,7 @@ caught signals come here. The core records one at a time and holds back the rest
 All signal numbers here are generic; the guest's numbering appears in the frame and at the system calls.
 """
 
-from runtime._core import SYS, quick_syscall, signal_action, signal_mask
+from runtime._core import KICK_SIGNAL, SYS, quick_syscall, signal_action, signal_mask
 from runtime.abi.errors import EINTR
 from runtime.task.frames import push_frame
 from runtime.task.siginfo import fault_info, host_info
@@ -151,3 +151,19 @@ def die(task: "Task", signo: int, why: str = "") -> "NoReturn":
     # A signal whose default is not death (a forced SIGCHLD?) must not let the program run on.
     quick_syscall(SYS["exit_group"], 128 + signo)
     raise SystemExit  # not reached
+
+
+def inherit(task: "Task", mask: int) -> None:
+    """The blocked mask and the ignored signals that this process was started with."""
+    for signo in range(1, SIGNALS + 1):
+        if signal_ignored(signo):
+            task.process.actions[signo] = Action(SIG_IGN)
+    task.block(mask)
+
+
+def signal_ignored(signo: int) -> bool:
+    """Whether the host's disposition is SIG_IGN."""
+    action = bytearray(32)  # the host kernel's struct sigaction, handler first
+    if signo == KICK_SIGNAL or quick_syscall(SYS["rt_sigaction"], signo, 0, action, 8) < 0:
+        return False
+    return int.from_bytes(action[:8], "little") == SIG_IGN

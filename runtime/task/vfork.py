@@ -17,22 +17,23 @@ OWN_DESCRIPTORS = 1000  # descriptors of our own start here, out of the guest's 
 F_DUPFD_CLOEXEC, O_CLOEXEC = 1030, 0o2000000
 
 
+def own_descriptor(fd: int) -> int:
+    """Move a descriptor of ours out of the guest's way, close-on-exec; where RLIMIT_NOFILE forbids, it stays."""
+    high = quick_syscall(SYS["fcntl"], fd, F_DUPFD_CLOEXEC, OWN_DESCRIPTORS)
+    if high < 0:
+        return fd
+    quick_syscall(SYS["close"], fd)
+    return high
+
+
 def pipe() -> tuple[int, int]:
-    """A close-on-exec pipe on descriptors the guest does not use."""
+    """A close-on-exec pipe: (read end, write end). GuestError."""
     ends = bytearray(8)
     result = quick_syscall(SYS["pipe2"], ends, O_CLOEXEC)
     if result < 0:
         raise GuestError(-result)
-    low = [int.from_bytes(ends[i : i + 4], "little") for i in (0, 4)]
-    high = [quick_syscall(SYS["fcntl"], fd, F_DUPFD_CLOEXEC, OWN_DESCRIPTORS) for fd in low]
-    if min(high) < 0:  # RLIMIT_NOFILE below that: keep the low ones
-        for fd in high:
-            if fd >= 0:
-                quick_syscall(SYS["close"], fd)
-        return low[0], low[1]
-    for fd in low:
-        quick_syscall(SYS["close"], fd)
-    return high[0], high[1]
+    reader, writer = (int.from_bytes(ends[at : at + 4], "little") for at in (0, 4))
+    return own_descriptor(reader), own_descriptor(writer)
 
 
 def release_parent(process: "Process", *, last: bool = True) -> None:
@@ -54,7 +55,7 @@ def release_parent(process: "Process", *, last: bool = True) -> None:
         process.table.journal_begin()
 
 
-def await_release(task: Task, fd: int) -> None:
+def await_release(task: "Task", fd: int) -> None:
     """Wait, deaf to signals as the kernel's vfork is, and store what the child stored."""
     received = bytearray()
     block = bytearray(1 << 16)

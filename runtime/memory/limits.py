@@ -1,0 +1,66 @@
+"""Where an architecture's address space ends, and the process's own resource limits."""
+
+from resource import getrlimit
+
+from runtime.abi.errors import ENOMEM
+from runtime.memory.flags import RLIM_INFINITY
+
+WRAP = 1 << 64  # where unsigned long wraps; 32-bit programs are served as by a 64-bit kernel
+
+
+class Limits:
+    """Where an architecture's address space ends and how its mmap differs. Addresses in bytes, page the guest's."""
+
+    __slots__ = (
+        "address_top",
+        "bottom",
+        "extra_prot",
+        "fixed_top_errno",
+        "hardware",
+        "min_address",
+        "min_fixed",
+        "mmap_top",
+        "page",
+        "place_high",
+        "place_low",
+        "shmlba",
+        "strict_prot",
+    )
+
+    def __init__(
+        self,
+        *,
+        page: int,
+        address_top: int,  # TASK_SIZE, exclusive
+        mmap_top: int,  # top-down search starts below this
+        min_address: int,  # mmap_min_addr as the guest sees it, a multiple of page
+        bottom: int = 0,  # TASK_UNMAPPED_BASE of the bottom-up search; 0: a third of address_top
+        min_fixed: int = 0,  # MAP_FIXED below this is EINVAL (arm: 8192)
+        fixed_top_errno: int = ENOMEM,  # MAP_FIXED beyond address_top (mips: EINVAL)
+        shmlba: int = 0,  # alignment that shmat is forced to; 0: page
+        extra_prot: int = 0,  # bits mprotect takes besides READ, WRITE, EXEC, SEM (PROT_SAO, ...)
+        strict_prot: bool = False,  # mmap refuses unknown prot bits too (powerpc)
+        # What the hardware grants for each of the eight PROT_* combinations.
+        hardware: tuple[int, ...] = (0, 1, 3, 3, 5, 5, 7, 7),
+        place_low: int = 0,  # zone for file-dependent addresses; 0, 0: none (32-bit)
+        place_high: int = 0,
+    ) -> None:
+        self.page = page
+        self.address_top = address_top
+        self.mmap_top = mmap_top
+        self.min_address = min_address
+        self.bottom = bottom
+        self.min_fixed = min_fixed
+        self.fixed_top_errno = fixed_top_errno
+        self.shmlba = shmlba or page
+        self.extra_prot = extra_prot
+        self.strict_prot = strict_prot
+        self.hardware = hardware
+        self.place_low = place_low
+        self.place_high = place_high
+
+
+def soft_limit(resource: int) -> int:
+    """Soft limit of a resource of this process; RLIM_INFINITY when there is none."""
+    value = getrlimit(resource)[0]
+    return RLIM_INFINITY if value < 0 else value

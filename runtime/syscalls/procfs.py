@@ -1,0 +1,229 @@
+"""The names under /proc that describe the guest program, where the host's would describe Octavo.
+
+Emulated, for the program itself under any of its names (/proc/self, /proc/thread-self, /proc/PID,
+/proc/PID/task/TID, with a descriptor of such a directory too): exe, maps, smaps, auxv, cmdline, environ, stat,
+status, and /proc/cpuinfo. `mem` is refused (EACCES): the host's file shows our addresses, not the guest's. All else
+is the host's file.
+
+An emulated text is made when it is opened and put in a memory file, which takes the place of the host's descriptor; so
+existence and permission are the host's (no /proc mounted: ENOENT), and reading it later gives the same text.
+
+What other processes see of an Octavo process: `comm` is the guest's (set at exec), `cmdline`, `environ` and `exe` are
+Octavo's own.
+
+The hot path pays one test, `suspicious`.
+"""
+
+import os
+
+from runtime._core import SYS
+from runtime._core import quick_syscall as quick
+from runtime._core import syscall as wait
+from runtime.abi.errors import EACCES, GuestError
+from runtime.memory import report
+from runtime.syscalls.hostflags import (
+    AT_FDCWD,
+    O_CLOEXEC,
+    O_DIRECTORY,
+    O_NOFOLLOW,
+    O_PATH,
+    host_open_flags,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.task.task import Task
+
+SIG_DFL, SIG_IGN = 0, 1
+MFD_CLOEXEC = 1
+MEMBERS = frozenset(
+    (b"exe", b"maps", b"smaps", b"auxv", b"cmdline", b"environ", b"stat", b"status", b"mem")
+)
+NAMES = MEMBERS | {b"cpuinfo"}
+# /proc/PID/stat, fields counted from 1 as in proc(5), that hold addresses of the program.
+VSIZE, START_CODE, END_CODE, START_STACK, ESP, EIP, START_DATA, END_DATA, START_BRK, ARG_START, ENV_END = (
+    23, 26, 27, 28, 29, 30, 45, 46, 47, 48, 51,
+)  # fmt: skip
+FIRST_AFTER_NAME = 3  # the state
+
+
+def suspicious(path: bytes) -> bool:
+    """Whether a path might name one of our files: below /proc, or relative with one of the names last."""
+    return path[:6] == b"/proc/" or (path[:1] != b"/" and path.rpartition(b"/")[2] in NAMES)
+
+
+def identify(task: "Task", dirfd: int, path: bytes) -> "tuple[bytes, Task] | None":
+    """The emulated name a path means, and the task it is asked about; None when it is the host's."""
+    if path[:1] != b"/":
+        link = b"/proc/self/cwd" if dirfd == AT_FDCWD else b"/proc/self/fd/%d" % dirfd
+        try:
+            path = os.readlink(link) + b"/" + path
+        except OSError:
+            return None
+    words = [word for word in path.split(b"/") if word and word != b"."]
+    if len(words) < 2 or words[0] != b"proc" or words[-1] not in NAMES:
+        return None
+    if words[1:] == [b"cpuinfo"]:
+        return b"cpuinfo", task
+    subject = _subject(task, words[1:-1])
+    return None if subject is None or words[-1] not in MEMBERS else (words[-1], subject)
+
+
+def _subject(task: "Task", words: "list[bytes]") -> "Task | None":
+    """The task of this process that `self`, `thread-self`, `PID` or `PID/task/TID` means."""
+    tasks = task.process.tasks
+    match words:
+        case [b"thread-self"]:
+            return task
+        case [b"self"]:
+            return tasks.get(task.process.leader, task)
+        case [pid] if pid.isdigit():
+            return tasks.get(int(pid))
+        case [pid, b"task", tid] if tid.isdigit() and (
+            pid == b"self" or (pid.isdigit() and int(pid) in tasks)
+        ):
+            return tasks.get(int(tid))
+    return None
+
+
+# The program's own file --------------------------------------------------------------------------------------------
+def link(task: "Task", dirfd: int, path: bytes) -> "bytes | None":
+    """The target of the symbolic link, as the guest names it; None when it is the host's to say."""
+    found = identify(task, dirfd, path)
+    if found is None or found[0] != b"exe" or not task.process.executable:
+        return None
+    if quick(SYS["readlinkat"], dirfd, path, bytearray(1), 1) < 0:
+        return None  # the host gives the error
+    return task.view.guest_path(task.process.executable)
+
+
+def followed(task: "Task", dirfd: int, path: bytes) -> "bytes | None":
+    """The host path that following /proc/self/exe leads to, for calls that follow links; None for other paths."""
+    found = identify(task, dirfd, path)
+    if found is None or found[0] != b"exe":
+        return None
+    return task.process.executable or None
+
+
+# Emulated text -----------------------------------------------------------------------------------------------------
+def opened(task: "Task", dirfd: int, path: bytes, flags: int) -> "int | None":
+    """A descriptor (or -errno) for an emulated name, by generic open flags; None: open the host's file."""
+    found = identify(task, dirfd, path)
+    if found is None or flags & O_DIRECTORY:
+        return None
+    name, subject = found
+    if name == b"exe":
+        if flags & O_NOFOLLOW or not task.process.executable:
+            return None
+        return wait(SYS["openat"], AT_FDCWD, task.process.executable, host_open_flags(flags), 0)
+    if flags & O_PATH:
+        return None
+    if name == b"mem":
+        raise GuestError(EACCES)
+    at, host = task.view.resolve(dirfd, path, True)
+    fd = wait(SYS["openat"], at, host, host_open_flags(flags), 0)
+    if fd < 0:
+        return fd
+    make = TEXTS[name]
+    try:
+        text = make(subject, os.read(fd, 1 << 16) if name in FROM_HOST else b"")
+        memory = os.memfd_create(name.decode(), MFD_CLOEXEC)
+    except OSError as error:
+        quick(SYS["close"], fd)
+        return -(error.errno or 0)
+    os.write(memory, text) if text else None
+    os.lseek(memory, 0, os.SEEK_SET)
+    quick(SYS["dup3"], memory, fd, host_open_flags(flags & O_CLOEXEC))
+    quick(SYS["close"], memory)
+    return fd
+
+
+def _maps(subject: "Task", host: bytes) -> bytes:
+    return report.maps(subject.process.memory)
+
+
+def _smaps(subject: "Task", host: bytes) -> bytes:
+    return report.smaps(subject.process.memory)
+
+
+def _auxv(subject: "Task", host: bytes) -> bytes:
+    return subject.process.auxv
+
+
+def _cmdline(subject: "Task", host: bytes) -> bytes:
+    return subject.process.command_line
+
+
+def _environ(subject: "Task", host: bytes) -> bytes:
+    return subject.process.environment
+
+
+def _cpuinfo(subject: "Task", host: bytes) -> bytes:
+    """As many processors as the host shows."""
+    each, _, once = subject.arch.cpuinfo.partition("\0")
+    count = host.count(b"\nprocessor\t") + host.startswith(b"processor\t") or 1
+    return ("".join(each.replace("{cpu}", str(cpu)) for cpu in range(count)) + once).encode()
+
+
+def _stat(subject: "Task", host: bytes) -> bytes:
+    """The host's line with the program's addresses in it."""
+    head, _, tail = host.rpartition(b") ")
+    fields = tail.split()
+    memory, loaded = subject.process.memory, subject.process.image
+    image, initial = loaded.image, loaded.initial
+    values = {
+        VSIZE: memory.areas.total,
+        START_CODE: image.text_start,
+        END_CODE: image.text_end,
+        START_STACK: memory.start_stack,
+        ESP: 0,
+        EIP: 0,
+        START_DATA: image.data_start,
+        END_DATA: image.data_end,
+        START_BRK: memory.start_brk,
+    }
+    strings = (initial.argv_start, initial.argv_end, initial.env_start, initial.env_end)
+    values.update(zip(range(ARG_START, ENV_END + 1), strings, strict=True))
+    for field, value in values.items():
+        index = field - FIRST_AFTER_NAME
+        if index < len(fields):
+            fields[index] = b"%d" % value
+    return head + b") " + b" ".join(fields) + b"\n"
+
+
+def _status(subject: "Task", host: bytes) -> bytes:
+    """The host's text with the program's signal sets and sizes in it."""
+    ignored = caught = 0
+    for signo, action in subject.process.actions.items():
+        if action.handler == SIG_IGN:
+            ignored |= 1 << signo - 1
+        elif action.handler != SIG_DFL:
+            caught |= 1 << signo - 1
+    size = subject.process.memory.areas.total >> 10
+    values = {
+        b"SigBlk": b"%016x" % subject.blocked,
+        b"SigIgn": b"%016x" % ignored,
+        b"SigCgt": b"%016x" % caught,
+        b"VmPeak": b"%8d kB" % size,
+        b"VmSize": b"%8d kB" % size,
+    }
+    lines = []
+    for line in host.splitlines():
+        key, colon, _ = line.partition(b":")
+        lines.append(key + b":\t" + values[key] if colon and key in values else line)
+    return b"\n".join(lines) + b"\n"
+
+
+TEXTS: "dict[bytes, Callable[[Task, bytes], bytes]]" = {
+    b"auxv": _auxv,
+    b"cmdline": _cmdline,
+    b"cpuinfo": _cpuinfo,
+    b"environ": _environ,
+    b"maps": _maps,
+    b"smaps": _smaps,
+    b"stat": _stat,
+    b"status": _status,
+}
+FROM_HOST = frozenset((b"stat", b"status", b"cpuinfo"))  # made from the host's text

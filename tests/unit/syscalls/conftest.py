@@ -1,0 +1,17 @@
+"""Every test that asks for `guest` runs on every architecture."""
+
+import os
+
+import pytest
+
+from runtime.arch import ARCHITECTURES
+from tests.unit.syscalls.guest import Guest
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def guest(request, tmp_path):
+    """A guest whose working directory is a fresh one."""
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    yield Guest(request.param)
+    os.chdir(before)
