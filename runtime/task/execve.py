@@ -122,7 +122,7 @@ def install(process: "Process", task: "Task", program: Program) -> None:
     reset_for_exec(process)
     delete_timers(process)
     release_parent(process)
-    _close_on_exec(process)
+    _close_on_exec(process, program)
     fit(process, task, program.arch, program.pages)
     start(process, task, program)
 
@@ -161,10 +161,11 @@ def credentials() -> Credentials:
     return Credentials(uid=uid, euid=euid, gid=gid, egid=egid, secure=uid != euid or gid != egid)
 
 
-def _close_on_exec(process: "Process") -> None:
+def _close_on_exec(process: "Process", program: Program) -> None:
     """Close the guest's descriptors marked so. Ours stay."""
+    ours = process.reserved_fds.union(image.fd for image in program.plan.images)
     for fd in open_fds():
-        if fd not in process.reserved_fds and quick_syscall(SYS["fcntl"], fd, F_GETFD) & FD_CLOEXEC:
+        if fd not in ours and quick_syscall(SYS["fcntl"], fd, F_GETFD) & FD_CLOEXEC:
             quick_syscall(SYS["close"], fd)
 
 
