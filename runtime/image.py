@@ -57,7 +57,7 @@ class ImageError(Exception):
 
 
 class Segment:
-    """One PT_LOAD, checked: filesz <= memsz, vaddr + memsz inside the class's address space, align a power of two (>= 1)."""
+    """One PT_LOAD, checked: filesz <= memsz, memsz > 0, the end inside the address space, align a power of two."""
 
     __slots__ = ("align", "filesz", "flags", "memsz", "offset", "vaddr")
 
@@ -73,7 +73,7 @@ class Segment:
 
 
 class Image:
-    """What a file is. kind "script": only `path`, `fd`, `identity` and `head` mean anything (loader/script.py reads the line)."""
+    """What a file is. kind "script": only `path`, `fd`, `identity`, `head` mean anything (see loader/script.py)."""
 
     __slots__ = (
         "arch",
@@ -201,7 +201,7 @@ class _Header:
 
 
 def open_program(dirfd: int, host_path: bytes, path: bytes, follow: bool = True) -> int:
-    """Open a program for identify(), as do_open_execat does: a regular file with execute permission, not on a noexec mount.
+    """Open a program for identify(), as do_open_execat does: a regular, executable file, not on a noexec mount.
 
     `host_path` (relative to `dirfd`) comes from the view, `path` is the guest's name for messages. The descriptor is
     close-on-exec. ImageError(ENOENT, EACCES, ELOOP, ENOTDIR, ENAMETOOLONG, ...).
@@ -312,16 +312,11 @@ def _read_elf(image: Image, size: int) -> None:
 
 
 def _is_native(header: _Header) -> bool:
-    own = (
-        arch.identify(64, 1, header.machine, header.flags)
-        if header.elf_class == 64 and header.data == 1
-        else None
-    )
-    return (
-        own is not None
-        and own == HOST_MACHINE
-        or (header.machine == 3 and header.elf_class == 32 and HOST_MACHINE == "x86_64")
-    )
+    """The host's own architecture, or the 32-bit one that an x86-64 kernel runs too."""
+    if header.machine == 3 and header.elf_class == 32:
+        return HOST_MACHINE == "x86_64"
+    name = arch.identify(header.elf_class, header.data, header.machine, header.flags)
+    return name == HOST_MACHINE
 
 
 def _read_program_headers(image: Image, header: _Header, size: int) -> None:
@@ -424,7 +419,8 @@ def _check_layout(image: Image, segments: list[Segment]) -> None:
             "no segment to load (PT_LOAD): a debug file? run the program it was split from",
         )
     ordered = sorted(segments, key=lambda segment: segment.vaddr)
-    for lower, upper in zip(ordered, ordered[1:], strict=False):
+    for index, upper in enumerate(ordered[1:]):
+        lower = ordered[index]
         if lower.vaddr + lower.memsz > upper.vaddr:
             raise ImageError(
                 errno.EINVAL,

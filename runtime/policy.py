@@ -73,8 +73,8 @@ def decide(
     wanted: int | str | None = None,
     origin: str = "--page-size",
 ) -> PageSizes:
-    """Choose. `images`: the program and its interpreter; `wanted`: bytes, "auto", "host" or None (auto); `origin`: where
-    `wanted` was said, for messages. PageSizeError when it cannot be had."""
+    """Choose. `images`: the program and its interpreter; `wanted`: bytes, "auto", "host" or None (auto); `origin`:
+    where `wanted` was said, for messages. PageSizeError when it cannot be had."""
     sizes = sorted(arch.page_sizes)
     reasons = [
         f"{arch.name} programs may have pages of {_list(sizes)}",

@@ -94,7 +94,7 @@ def plan(
     """Find out what running `path` means. ImageError: execve fails, nothing was changed.
 
     `fd`: the program, already open (fexecve, AT_EXECFD); it is duplicated, and `path` is its name ("/dev/fd/5").
-    `dirfd`: what a relative path is relative to. `follow` False: a symbolic link is refused (AT_SYMLINK_NOFOLLOW, ELOOP).
+    `dirfd`: what a relative path is relative to. `follow` False: a symbolic link is ELOOP (AT_SYMLINK_NOFOLLOW).
     `inaccessible`: `fd` is close-on-exec, so a script could not be read by its interpreter (ENOENT, as the kernel).
     A program for the host comes back with image.native set, and with no interpreter looked up: a host execve takes it.
     """
@@ -170,7 +170,7 @@ def load(
 
 
 def check(plan: Plan, arch: "Architecture", pages: "PageSizes", stack_limit: int) -> None:
-    """The last checks before the point of no return: ImageError (EINVAL: pages too large; E2BIG: arguments too long)."""
+    """The last checks before the point of no return. ImageError: EINVAL (pages too large), E2BIG (arguments)."""
     for image in plan.images:
         elf.check(image, arch, pages.guest)
     try:
@@ -236,7 +236,7 @@ def _open_named(view: "View", path: bytes, what: str) -> Image:
 
 
 def _open_interpreter(view: "View", image: Image) -> Image:
-    """PT_INTERP's file. ImageError: ENOENT and the like from opening it, ELIBBAD when it is no interpreter of this program."""
+    """PT_INTERP's file. ImageError: ENOENT and the like, ELIBBAD when it cannot be this program's interpreter."""
     assert image.interpreter is not None
     what = f"interpreter (dynamic loader) of {os.fsdecode(image.path)}"
     try:

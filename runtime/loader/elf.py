@@ -11,7 +11,8 @@ the interpreter get theirs from AddressSpace.mmap the same way.
 
 import errno
 
-from runtime.abi.errors import EEXIST, GuestError
+from runtime._core import MemoryFault
+from runtime.abi.errors import EEXIST, EFAULT, GuestError
 from runtime.image import ET_DYN, PF_R, PF_W, PF_X, ImageError
 from runtime.memory.flags import PROT_EXEC, PROT_READ, PROT_WRITE
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from runtime.image import Image, Segment
     from runtime.memory.space import AddressSpace
 
-# How far programs are spread above et_dyn_base, and the grid they land on: the grid holds every page size and p_align
-# that Debian's linkers use; the spread leaves the heap (above the program) and the mappings (below mmap_top) their room.
+# How far programs are spread above et_dyn_base, and the grid they land on. The grid suits every page size and the
+# p_align that Debian's linkers use; the spread leaves room for the heap above a program and mappings below mmap_top.
 GRID = 0x1_0000
 SPREAD = {32: 0x0400_0000, 64: 0x10_0000_0000}
 
@@ -103,15 +104,17 @@ def check(image: "Image", arch: "Architecture", page: int) -> None:
         )
     for segment in image.segments:
         if segment.filesz and (segment.vaddr ^ segment.offset) & (page - 1):
-            reason = f"the segment at {segment.vaddr:#x} cannot be mapped in pages of {page} bytes (file offset {segment.offset:#x})"
-            raise ImageError(errno.EINVAL, image.path, reason)
+            where = f"the segment at {segment.vaddr:#x} (file offset {segment.offset:#x})"
+            raise ImageError(
+                errno.EINVAL, image.path, f"{where} cannot be mapped in pages of {page} bytes"
+            )
 
 
 def load(
     space: "AddressSpace", arch: "Architecture", image: "Image", interpreter: "Image | None"
 ) -> LoadedImage:
-    """Map program and interpreter (both checked) into an empty address space. GuestError (ENOMEM, EEXIST, ...) means that
-    the half-loaded space is of no use any more: past the point of no return."""
+    """Map program and interpreter (both checked) into an empty address space. GuestError (ENOMEM, EEXIST, ...): the
+    half-loaded space is of no use any more, this is past the point of no return."""
     base = _place(space, arch, image) if image.elf_type == ET_DYN else 0
     _map_all(space, image, base)
     loaded = LoadedImage(image, base)
@@ -199,7 +202,10 @@ def _map_segment(space: "AddressSpace", image: "Image", segment: "Segment", bias
     tail = address + segment.filesz
     if segment.filesz and prot & PROT_WRITE and file_end > tail:
         # padzero(): what follows the segment in the file must not be seen as variables. A read-only page keeps it.
-        space.table.write(tail, bytes(file_end - tail))
+        try:
+            space.table.write(tail, bytes(file_end - tail))
+        except MemoryFault:  # the file ends before its segment does
+            raise GuestError(EFAULT) from None
     end = space.round(address + segment.memsz)
     if end > file_end:
         # vm_brk_flags(): always readable and writable, whatever the header says; executable if it asks (old ppc32)

@@ -45,7 +45,7 @@ EXPANSION = 128 << 10  # setup_arg_pages: room below the strings that is mapped 
 
 
 class Credentials:
-    """What the auxiliary vector says about the user: real and effective ids, and whether the program gained privilege."""
+    """What the auxiliary vector says about the user: ids, and whether the program gained privilege."""
 
     __slots__ = ("egid", "euid", "gid", "secure", "uid")
 
@@ -58,7 +58,7 @@ class Credentials:
 
 
 class StackImage:
-    """The bytes from `sp` up to the top of the stack, and where things are in them (guest addresses; ends exclusive)."""
+    """The bytes from `sp` to the top of the stack, and where things are in them (guest addresses, ends exclusive)."""
 
     __slots__ = ("argv_end", "argv_start", "auxv", "data", "env_end", "env_start", "sp")
 
@@ -111,8 +111,8 @@ def auxiliary_vector(
     vdso: int = 0,
     flags: int = 0,
 ) -> list[tuple[int, int | bytes | str]]:
-    """The entries without AT_NULL, in the kernel's order: ARCH_DLINFO first. A value that is bytes is stored on the stack
-    and becomes its address; so do the words "random" and "execfn"."""
+    """The entries without AT_NULL, in the kernel's order: ARCH_DLINFO first. A value that is bytes is stored on the
+    stack and becomes its address; so do the words "random" and "execfn"."""
     entries: list[tuple[int, int | bytes | str]] = []
     if vdso:
         entries.append((AT_SYSINFO_EHDR, vdso))

@@ -269,7 +269,7 @@ def _look_quietly(path, content: bytes) -> None:
         top = 1 << found.elf_class
         assert found.segments
         assert all(
-            0 < s.memsz and s.filesz <= s.memsz and s.vaddr + s.memsz <= top for s in found.segments
+            s.memsz > 0 and s.filesz <= s.memsz and s.vaddr + s.memsz <= top for s in found.segments
         )
         assert found.min_align & (found.min_align - 1) == 0
 

@@ -1,0 +1,357 @@
+"""`octavo explain FILE`: what a file is, and what would happen if it were run, key by key.
+
+Nothing is run and nothing is changed. With --root the root is looked into from outside, with -L as the sysroot view
+does.
+"""
+
+import json
+import os
+import sys
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from runtime import arch as arches
+from runtime import config, image, policy, rootfs
+from runtime._core import HOST_MACHINE, HOST_PAGE
+from runtime.image import Image, ImageError
+from runtime.loader import script
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from runtime.rootfs import View
+
+    Report = dict[str, Any]
+
+# where ld.so looks when neither RPATH nor LD_LIBRARY_PATH help (ld.so(8)); TRIPLE is Debian's multiarch name
+_LIBRARY_DIRECTORIES = (
+    "/lib/TRIPLE",
+    "/usr/lib/TRIPLE",
+    "/lib64",
+    "/usr/lib64",
+    "/lib",
+    "/usr/lib",
+    "/usr/local/lib/TRIPLE",
+    "/usr/local/lib",
+)
+_SCRIPTS = 6
+
+
+def configure(parser: "argparse.ArgumentParser") -> None:
+    """Arguments of the command."""
+    parser.add_argument("file", help="the file to look at; without a slash it is searched in PATH")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--root", help="look at the file as it would be run in this root directory")
+    where.add_argument(
+        "-L", dest="prefix", default="", help="sysroot prefixes, separated by colons"
+    )
+    parser.add_argument("--page-size", help="auto, host, or a size such as 16k")
+
+
+def execute(arguments: "argparse.Namespace") -> int:
+    """Print the report; 0 if the file could be run, 1 if not."""
+    report = explain(
+        arguments.file, root=arguments.root, prefix=arguments.prefix, page_size=arguments.page_size
+    )
+    if arguments.json:
+        json.dump(report, sys.stdout, indent=2, sort_keys=False)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in lines(report)))
+    return 0 if report["runs"] else 1
+
+
+def explain(
+    file: str, *, root: str | None = None, prefix: str = "", page_size: str | None = None
+) -> "Report":
+    """The report as plain data. Keys: file, view, runs, problems, and by what the file is: kind, architecture,
+    scripts, interpreter, libraries, page_size, entry, segments."""
+    report: Report = {"file": file, "runs": False, "problems": []}
+    problems: list[str] = report["problems"]
+    try:
+        view = _view(root, prefix)
+        report["view"] = {
+            "kind": view.kind,
+            "prefixes": [os.fsdecode(path) for path in view.prefixes],
+        }
+        environment = (
+            [b"PATH=" + os.environb[b"PATH"]] if b"PATH" in os.environb and root is None else []
+        )
+        name = rootfs.find_program(view, os.fsencode(file), environment)
+        found = _follow_scripts(report, view, name)
+        try:
+            _explain_elf(report, view, found, page_size)
+        finally:
+            os.close(found.fd)
+    except (ImageError, rootfs.RootError, config.ConfigError, policy.PageSizeError) as error:
+        problems.append(str(error))
+    report["runs"] = not problems
+    return report
+
+
+def _view(root: str | None, prefix: str) -> "View":
+    if root is not None:
+        return rootfs.InLayer(rootfs.check_root(os.fsencode(root)))
+    return rootfs.sysroot([os.fsencode(part) for part in prefix.split(":")])
+
+
+def _open(view: "View", path: bytes) -> Image:
+    dirfd, host = view.resolve(rootfs.AT_FDCWD, path, True)
+    fd = image.open_program(dirfd, host, path)
+    try:
+        return image.identify(fd, path)
+    except ImageError:
+        os.close(fd)
+        raise
+
+
+def _follow_scripts(report: "Report", view: "View", name: bytes) -> Image:
+    """The ELF program behind any number of #! lines; what they say goes into the report."""
+    found = _open(view, name)
+    report["kind"] = found.kind
+    if found.kind == "script":
+        report["scripts"] = []
+    while found.kind == "script":
+        os.close(found.fd)
+        command, argument = script.parse(found.head, found.path)
+        row = {"script": os.fsdecode(found.path), "interpreter": os.fsdecode(command)}
+        row["argument"] = None if argument is None else os.fsdecode(argument)
+        report["scripts"].append(row)
+        if len(report["scripts"]) >= _SCRIPTS:
+            raise ImageError(40, name, "more than 5 #! interpreters in a row")  # ELOOP
+        try:
+            found = _open(view, command)
+        except ImageError as error:
+            where = f"interpreter of {os.fsdecode(found.path)}"
+            raise ImageError(
+                error.errno, command, f"{where}: {error.reason} ({view.describe()})"
+            ) from None
+    return found
+
+
+def _explain_elf(report: "Report", view: "View", found: Image, page_size: str | None) -> None:
+    report["program"] = os.fsdecode(found.path)
+    report["architecture"] = found.arch or None
+    report["machine"] = found.machine
+    report["native"] = found.native
+    report["linking"] = (
+        "dynamic" if found.interpreter else ("static-pie" if found.elf_type == 3 else "static")
+    )
+    report["position"] = (
+        "independent" if found.elf_type == image.ET_DYN else f"fixed at {found.low:#x}"
+    )
+    report["entry"] = hex(found.entry)
+    report["segments"] = [_segment_row(segment) for segment in found.segments]
+    interpreter = _explain_interpreter(report, view, found) if found.interpreter else None
+    try:
+        if found.interpreter:
+            report["libraries"] = _libraries(report, view, found)
+        if found.arch:
+            _explain_settings(report, found, interpreter, page_size)
+    finally:
+        if interpreter is not None:
+            os.close(interpreter.fd)
+
+
+def _segment_row(segment: image.Segment) -> "Report":
+    flags = "".join(
+        letter if segment.flags & bit else "-"
+        for letter, bit in (("r", image.PF_R), ("w", image.PF_W), ("x", image.PF_X))
+    )
+    return {
+        "address": hex(segment.vaddr),
+        "offset": hex(segment.offset),
+        "file_bytes": segment.filesz,
+        "memory_bytes": segment.memsz,
+        "permissions": flags,
+        "alignment": segment.align,
+    }
+
+
+def _explain_interpreter(report: "Report", view: "View", found: Image) -> Image | None:
+    assert found.interpreter is not None
+    path = found.interpreter
+    row: Report = {"path": os.fsdecode(path), "found": None}
+    report["interpreter"] = row
+    try:
+        interpreter = _open(view, path)
+    except ImageError as error:
+        report["problems"].append(f"{error} ({view.describe()})")
+        return None
+    row["found"] = os.fsdecode(_host_path(interpreter.fd))
+    if interpreter.arch != found.arch or interpreter.kind != "elf":
+        what = interpreter.machine or "a script"
+        report["problems"].append(f"{row['path']}: is {what}, the program is for {found.machine}")
+    return interpreter
+
+
+def _host_path(fd: int) -> bytes:
+    return os.readlink(b"/proc/self/fd/%d" % fd)
+
+
+def _explain_settings(
+    report: "Report", found: Image, interpreter: Image | None, page_size: str | None
+) -> None:
+    facts = arches.load(found.arch)
+    settings = config.load()
+    target = settings.target(found.arch)
+    report["configuration"] = {
+        "files": list(settings.files),
+        **{
+            key: {"value": _shown(getattr(target, key)), "from": target.origin(key)}
+            for key in config.KEYS
+        },
+    }
+    wanted: int | str | None = target.page_size
+    origin = target.origin("page_size")
+    if page_size is not None:
+        wanted, origin = policy.parse_size(page_size), "--page-size"
+    images = [found] if interpreter is None else [found, interpreter]
+    pages = policy.decide(facts, HOST_PAGE, images, wanted, origin)
+    report["page_size"] = {
+        "guest": pages.guest,
+        "host": pages.host,
+        "engine": pages.engine,
+        "reasons": list(pages.reasons),
+    }
+
+
+def _shown(value: object) -> object:
+    return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
+# Libraries -----------------------------------------------------------------------------------------------------------
+
+
+def _libraries(report: "Report", view: "View", program: Image) -> "list[Report]":
+    """Every library that is needed, directly or not, and where it is. Missing ones are problems."""
+    directories = _directories(program)
+    rows: list[Report] = []
+    known: set[str] = set()
+    waiting = [
+        (name, os.fsdecode(program.path), paths)
+        for name, paths in _needed(program.fd, program.path)
+    ]
+    while waiting:
+        name, by, paths = waiting.pop(0)
+        if name in known:
+            continue
+        known.add(name)
+        row: Report = {"name": name, "needed_by": by, "found": None}
+        rows.append(row)
+        for candidate in _candidates(name, paths, directories):
+            try:
+                library = _open_library(view, os.fsencode(candidate), program)
+            except (ImageError, OSError):
+                continue
+            if library is None:
+                continue
+            row["found"] = candidate
+            try:
+                waiting += [
+                    (more, name, own) for more, own in _needed(library, os.fsencode(candidate))
+                ]
+            finally:
+                os.close(library)
+            break
+        else:
+            report["problems"].append(
+                f"{name}: library needed by {by}, not found {view.describe()}"
+            )
+    return rows
+
+
+def _open_library(view: "View", path: bytes, program: Image) -> int | None:
+    """A descriptor of the library if it is one for this program's architecture."""
+    dirfd, host = view.resolve(rootfs.AT_FDCWD, path, True)
+    fd = os.open(
+        host, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=None if dirfd < 0 else dirfd
+    )
+    try:
+        if image.identify(fd, path).machine == program.machine:
+            return fd
+    except ImageError:
+        pass
+    os.close(fd)
+    return None
+
+
+def _candidates(name: str, paths: list[str], directories: list[str]) -> list[str]:
+    if "/" in name:
+        return [name]
+    return [f"{directory}/{name}" for directory in (*paths, *directories)]
+
+
+def _directories(program: Image) -> list[str]:
+    triple = arches.load(program.arch).triple if program.arch else f"{HOST_MACHINE}-linux-gnu"
+    return [path.replace("TRIPLE", triple) for path in _LIBRARY_DIRECTORIES]
+
+
+def _needed(fd: int, path: bytes) -> list[tuple[str, list[str]]]:
+    """(DT_NEEDED, the directories of DT_RUNPATH or DT_RPATH) of an open ELF file; [] when its tables are damaged."""
+    with open(os.dup(fd), "rb") as file:
+        try:
+            section = next(
+                (s for s in ELFFile(file).iter_segments() if s["p_type"] == "PT_DYNAMIC"), None
+            )
+            if section is None:
+                return []
+            names, paths = [], []
+            for tag in section.iter_tags():
+                if tag.entry.d_tag == "DT_NEEDED":
+                    names.append(tag.needed)
+                elif tag.entry.d_tag == "DT_RUNPATH":
+                    paths = tag.runpath.split(":")
+                elif tag.entry.d_tag == "DT_RPATH" and not paths:
+                    paths = tag.rpath.split(":")
+        except (ELFError, ValueError, AttributeError, UnicodeDecodeError):
+            return []
+    origin = os.path.dirname(os.fsdecode(path)) or "."
+    expanded = [
+        part.replace("${ORIGIN}", origin).replace("$ORIGIN", origin) for part in paths if part
+    ]
+    return [(name, expanded) for name in names]
+
+
+# Text ----------------------------------------------------------------------------------------------------------------
+
+
+def lines(report: "Report") -> list[str]:
+    """The report for people."""
+    result = [f"{report['file']}"]
+    for row in report.get("scripts", ()):
+        argument = "" if row["argument"] is None else f" with the argument {row['argument']!r}"
+        result.append(f"  script        {row['script']} is run by {row['interpreter']}{argument}")
+    if "machine" in report:
+        native = ", the host's own kind: the host kernel runs it" if report["native"] else ""
+        result.append(f"  program       {report['program']}, for {report['machine']}{native}")
+        result.append(
+            f"  linking       {report['linking']}, {report['position']}, entry {report['entry']}"
+        )
+    if "interpreter" in report:
+        row = report["interpreter"]
+        where = "missing" if row["found"] is None else f"found: {row['found']}"
+        result.append(f"  interpreter   {row['path']} ({where})")
+    for row in report.get("libraries", ()):
+        where = "missing" if row["found"] is None else row["found"]
+        result.append(f"  library       {row['name']} ({where}), needed by {row['needed_by']}")
+    if "page_size" in report:
+        pages = report["page_size"]
+        guest, engine = policy.size_text(pages["guest"]), policy.size_text(pages["engine"])
+        result.append(f"  page size     {guest} for the program, {engine} in the engine")
+        result += [f"                - {reason}" for reason in pages["reasons"]]
+    for key, row in report.get("configuration", {}).items():
+        if key != "files" and row["from"] != "default":
+            result.append(f"  {key:14}{row['value']} ({row['from']})")
+    view = report.get("view")
+    if view and view["prefixes"]:
+        result.append(f"  view          {view['kind']}: {', '.join(view['prefixes'])}")
+    result += [f"  problem       {problem}" for problem in report["problems"]]
+    result.append(
+        "  result        it can be run" if report["runs"] else "  result        it cannot be run"
+    )
+    return result

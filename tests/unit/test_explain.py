@@ -1,0 +1,100 @@
+"""octavo explain: what it says of programs, scripts, sysroots and damage."""
+
+import argparse
+import json
+
+import pytest
+
+from runtime import config, explain
+from tests.elf_files import PT_INTERP, elf, segment, write
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "SYSTEM_FILE", str(tmp_path / "absent"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("OCTAVO_CONFIG", raising=False)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+
+
+def dynamic(arch: str) -> bytes:
+    interp = segment(PT_INTERP, offset=0x200, filesz=8)
+    content = elf(arch, [interp, segment(vaddr=0x400000, filesz=0x200)]).ljust(0x200, b"\0")
+    return content + b"/ld.so.\0"
+
+
+def run(capsys, *words) -> tuple[int, str]:
+    parser = argparse.ArgumentParser()
+    explain.configure(parser)
+    status = explain.execute(parser.parse_args([str(word) for word in words]))
+    return status, capsys.readouterr().out
+
+
+def test_static_program(tmp_path, capsys):
+    write(tmp_path / "prog", elf("ppc64le", [segment(vaddr=0x10000000, filesz=0x100)], size=0x100))
+    status, text = run(capsys, tmp_path / "prog")
+    assert status == 0
+    assert "for ppc64 (64-bit, little-endian)" in text
+    assert "static, fixed at 0x10000000" in text
+    assert "page size" in text
+
+
+def test_missing_and_found_interpreter(tmp_path, capsys):
+    write(tmp_path / "prog", dynamic("arm"))
+    status, text = run(capsys, tmp_path / "prog")
+    assert status == 1
+    assert "problem       /ld.so.: no such file (on the host)" in text
+    root = tmp_path / "root"
+    root.mkdir()
+    write(root / "ld.so.", elf("arm", [segment(filesz=0x50, align=0x1000)], elf_type=3, size=0x100))
+    status, text = run(capsys, "-L", root, tmp_path / "prog")
+    assert status == 0
+    assert f"interpreter   /ld.so. (found: {root}/ld.so.)" in text
+    write(root / "ld.so.", elf("mips", [segment(filesz=0x50)], elf_type=3, size=0x100))
+    status, text = run(capsys, "-L", root, tmp_path / "prog")
+    assert status == 1
+    assert "/ld.so.: is mips (32-bit, big-endian), the program is for arm" in text
+
+
+def test_json(tmp_path, capsys):
+    write(
+        tmp_path / "prog",
+        elf("aarch64", [segment(vaddr=0x400000, filesz=0x100, align=0x1000)], size=0x100),
+    )
+    status, text = run(capsys, "--json", tmp_path / "prog")
+    report = json.loads(text)
+    assert status == 0
+    assert report["architecture"] == "aarch64"
+    assert report["page_size"]["guest"] == 4096
+    assert report["segments"][0]["alignment"] == 4096
+    assert report["problems"] == []
+
+
+def test_script(tmp_path, capsys):
+    write(tmp_path / "prog", elf("riscv64", [segment(vaddr=0x10000, filesz=0x100)], size=0x100))
+    write(tmp_path / "script", f"#!{tmp_path}/prog -x y\n".encode())
+    status, text = run(capsys, tmp_path / "script")
+    assert status == 0
+    assert f"is run by {tmp_path}/prog with the argument '-x y'" in text
+    write(tmp_path / "script", b"#!/absent\n")
+    status, text = run(capsys, tmp_path / "script")
+    assert status == 1
+    assert "/absent: interpreter of" in text
+
+
+def test_refusals(tmp_path, capsys):
+    write(
+        tmp_path / "prog",
+        elf("arm", [segment(vaddr=0x10000, filesz=0x100, align=0x1000)], size=0x100),
+    )
+    status, text = run(capsys, "--page-size", "64k", tmp_path / "prog")
+    assert status == 1
+    assert "--page-size: arm has no pages of 64k; possible: 4k" in text
+    write(tmp_path / "empty", b"")
+    assert "the file is empty" in run(capsys, tmp_path / "empty")[1]
+    assert "no such file" in run(capsys, tmp_path / "absent")[1]
+    configuration = tmp_path / ".config" / "octavo" / "targets.yaml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text("targets: {arm: {page_size: 64k}}\n")
+    text = run(capsys, tmp_path / "prog")[1]
+    assert f"{configuration}:1: targets.arm.page_size: arm has no pages of 64k" in text
