@@ -9,6 +9,7 @@ import os
 import sys
 
 from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 
 from runtime import arch as arches
@@ -118,7 +119,7 @@ def _follow_scripts(report: "Report", view: "View", name: bytes) -> Image:
     while found.kind == "script":
         os.close(found.fd)
         command, argument = script.parse(found.head, found.path)
-        row = {"script": os.fsdecode(found.path), "interpreter": os.fsdecode(command)}
+        row: Report = {"script": os.fsdecode(found.path), "interpreter": os.fsdecode(command)}
         row["argument"] = None if argument is None else os.fsdecode(argument)
         report["scripts"].append(row)
         if len(report["scripts"]) >= _SCRIPTS:
@@ -295,12 +296,12 @@ def _needed(fd: int, path: bytes) -> list[tuple[str, list[str]]]:
     """(DT_NEEDED, the directories of DT_RUNPATH or DT_RPATH) of an open ELF file; [] when its tables are damaged."""
     with open(os.dup(fd), "rb") as file:
         try:
-            section = next(
-                (s for s in ELFFile(file).iter_segments() if s["p_type"] == "PT_DYNAMIC"), None
-            )
+            segments = ELFFile(file).iter_segments()
+            section = next((s for s in segments if isinstance(s, DynamicSegment)), None)
             if section is None:
                 return []
             names, paths = [], []
+            tag: Any  # the attribute is named after the tag
             for tag in section.iter_tags():
                 if tag.entry.d_tag == "DT_NEEDED":
                     names.append(tag.needed)

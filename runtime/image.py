@@ -39,7 +39,8 @@ _MACHINES = {
     164: "hexagon", 183: "aarch64", 189: "microblaze", 243: "riscv", 247: "bpf", 258: "loongarch", 0x9026: "alpha",
 }  # fmt: skip
 
-_AT_EMPTY_PATH, _AT_EACCESS, _AT_FDCWD, _X_OK = 0x1000, 0x200, -100, 1
+_AT_EMPTY_PATH = 0x1000
+_AT_EACCESS, _AT_FDCWD, _X_OK = 0x200, -100, 1
 _S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
 _OPEN_FLAGS = (
     os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY

@@ -50,7 +50,7 @@ def elf(
     ehsize, own_phentsize = header_size(bits)
     form = "HHIIIIIHHHHHH" if bits == 32 else "HHIQQQIHHHHHH"
     ident = b"\x7fELF" + bytes((1 if bits == 32 else 2, data, 1, 0)) + bytes(8)
-    result = ident + struct.pack(
+    result: bytes = ident + struct.pack(
         prefix + form,
         elf_type,
         MACHINES[arch] if machine is None else machine,

@@ -105,12 +105,17 @@ def test_empty_files(places, text):
 
 
 def test_the_cache_is_used_and_follows_the_file(places, monkeypatch):
-    from runtime import config_file
+    from runtime.config import file as config_file
 
     environment, system, _, _ = places
     calls = []
     real = config_file.parse
-    monkeypatch.setattr(config_file, "parse", lambda names: calls.append(names) or real(names))
+
+    def parse(names):
+        calls.append(names)
+        return real(names)
+
+    monkeypatch.setattr(config_file, "parse", parse)
     system.write_text("targets: {arm: {stack: 1m}}\n")
     assert config.load(environment).target("arm").stack == 1 << 20
     again = config.load(environment).target("arm")

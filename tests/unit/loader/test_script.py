@@ -51,7 +51,7 @@ def by_the_kernel(path) -> tuple[int, bytes]:
     try:
         done = subprocess.run([path, "A", "B"], stdout=subprocess.PIPE, check=True)
     except OSError as error:
-        return error.errno, b""
+        return error.errno or 0, b""
     return 0, done.stdout
 
 

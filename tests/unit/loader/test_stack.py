@@ -33,13 +33,13 @@ class Reader:
         return self.image.data[start : self.image.data.index(b"\0", start)]
 
     def strings(self):
-        result = []
+        result: list[bytes] = []
         while address := self.word():
             result.append(self.string(address))
         return result
 
     def pairs(self):
-        result = []
+        result: list[tuple[int, int]] = []
         while True:
             pair = (self.word(), self.word())
             if not pair[0]:

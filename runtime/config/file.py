@@ -1,4 +1,4 @@
-"""Parse configuration files: YAML to checked values, each with its file and line. Off the launch path (config.py)."""
+"""Parse configuration files: YAML to checked values, each with its file and line. Off the launch path."""
 
 import difflib
 
@@ -116,7 +116,7 @@ def _pairs(node: yaml.Node, path: str, what: str) -> "list[tuple[yaml.Node, yaml
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{path}:{_line(node)}: {what} is not a table (name: value)")
     seen: dict[str, int] = {}
-    result = []
+    result: list[tuple[yaml.Node, yaml.Node, int]] = []
     for key, value in node.value:
         line = _line(key)
         if not isinstance(key, yaml.ScalarNode):

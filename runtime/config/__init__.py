@@ -115,7 +115,7 @@ def load(environment: "Mapping[str, str] | None" = None) -> Configuration:
     settings = _from_cache(cache, found) if cache else None
     if settings is None:
         # The launch path meets this once for each change of a file, and before the program starts.
-        from runtime.config_file import parse  # noqa: PLC0415
+        from runtime.config.file import parse  # noqa: PLC0415
 
         settings = parse(names)
         if cache:
