@@ -149,15 +149,26 @@ def _smaps(subject: "Task", host: bytes) -> bytes:
 
 
 def _auxv(subject: "Task", host: bytes) -> bytes:
-    return subject.process.auxv
+    return subject.process.image.auxv
 
 
 def _cmdline(subject: "Task", host: bytes) -> bytes:
-    return subject.process.command_line
+    """What lies there now: a program may have written over its arguments (fs/proc/base.c, get_mm_cmdline)."""
+    initial = subject.process.image.initial
+    return _strings(subject, initial.argv_start, initial.argv_end)
 
 
 def _environ(subject: "Task", host: bytes) -> bytes:
-    return subject.process.environment
+    initial = subject.process.image.initial
+    return _strings(subject, initial.env_start, initial.env_end)
+
+
+def _strings(subject: "Task", start: int, end: int) -> bytes:
+    """Memory of the program; nothing where it has unmapped it."""
+    try:
+        return subject.memory.access.read(start, end - start)
+    except GuestError:
+        return b""
 
 
 def _cpuinfo(subject: "Task", host: bytes) -> bytes:
