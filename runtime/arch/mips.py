@@ -52,17 +52,9 @@ machine\t\t\t: Octavo
         bits=32,
         big=True,
         variants={
-<<<<<<< HEAD
             "stat": "mips", "stat64": "mips", "statfs": "mips", "statfs64": "mips", "flock": "mips",
             "sigaction": "mips", "stack_t": "mips", "semid64_ds": "mips", "shmid64_ds": "mips",
             "msqid64_ds": "mips",
-=======
-            name: "mips"
-            for name in (
-                "stat stat64 statfs statfs64 flock sigaction stack_t "
-                "semid64_ds shmid64_ds msqid64_ds"
-            ).split()
->>>>>>> 9e3736f (Tests of the network, time, futex and IPC calls; IPC layouts and RLIM_INFINITY of mips and ppc64le)
         },
     ),
     page_sizes=(4096, 16384, 65536),

@@ -1,6 +1,5 @@
 """Every family of system calls. Importing a family registers its handlers; this module imports them all, because
-nothing may
-be imported once a guest program runs (it may have changed the root)."""
+nothing may be imported once a guest program runs (it may have changed the root)."""
 
 from runtime.syscalls import (
     credentials,

@@ -13,11 +13,13 @@ from runtime.abi.errors import EINVAL, ENOSYS, EPERM
 from runtime.syscalls.kinds import Address, Int, UInt, ULong
 from runtime.syscalls.registry import syscall
 from runtime.task.futex import swap32
+from runtime.task.signals import SIGTRAP, force
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.task.task import Task
 
+TRAP_BRKPT = 1  # si_code, asm-generic/siginfo.h
 # asm/prctl.h (x86)
 ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS = 0x1001, 0x1002, 0x1003, 0x1004
 # asm/sysmips.h
@@ -54,6 +56,12 @@ def set_thread_area(task: "Task", address: ULong) -> int:
 def arm_cacheflush(task: "Task", start: Address, end: Address, flags: UInt) -> int:
     """__ARM_NR_cacheflush: EINVAL for a reversed range or flags, as in arch/arm/kernel/traps.c."""
     return -EINVAL if end < start or flags else 0
+
+
+@syscall
+def arm_breakpoint(task: "Task") -> None:
+    """__ARM_NR_breakpoint: the trap of a breakpoint instruction."""
+    force(task, SIGTRAP, TRAP_BRKPT, task.cpu.get(task.arch.engine.pc))
 
 
 @syscall

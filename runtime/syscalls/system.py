@@ -8,7 +8,7 @@ import struct
 from runtime._core import SYS, MemoryFault, W
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
-from runtime.abi.errors import EINVAL, EPERM, ESRCH, GuestError
+from runtime.abi.errors import EINTR, EINVAL, EPERM, ESRCH, GuestError
 from runtime.syscalls.buffers import buffer_spans, read_iovec
 from runtime.syscalls.kinds import Address, Fd, InBuffer, Int, OutBuffer, Path, Size, UInt, ULong
 from runtime.syscalls.registry import syscall
@@ -73,6 +73,12 @@ def personality(task: "Task", persona: UInt) -> int:
     if persona != PERSONALITY_QUERY:
         task.process.personality = persona
     return before
+
+
+@syscall
+def restart_syscall(task: "Task") -> int:
+    """restart_syscall(2): calls are started again from their beginning here, so nothing is ever waiting for this."""
+    return -EINTR
 
 
 # The machine ---------------------------------------------------------------------------------------------------------

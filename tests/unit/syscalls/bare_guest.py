@@ -28,7 +28,7 @@ class Access:
         self.string = table.cstring
 
 
-class Guest:
+class BareGuest:
     """`memory` grows upwards with `put`; `call` gives the result or -errno."""
 
     def __init__(self, name: str) -> None:

@@ -32,57 +32,57 @@ def test_conversion_keeps_times_beyond_32_bits(name, layout):
     model = load(name).model
     time = (1 << 33) + 12345
     host = layout.of(HOST_MODEL).pack({"ctime": time, "perm": (7, 1, 2, 3, 4, 0o640, 9, 0, 0, 0)})
-    guest = convert(layout, host, HOST_MODEL, model)
-    whole = times_whole(layout.of(model).mapping(guest))
+    bare = convert(layout, host, HOST_MODEL, model)
+    whole = times_whole(layout.of(model).mapping(bare))
     assert whole["ctime"] == time
     assert whole["perm"][:7] == (7, 1, 2, 3, 4, 0o640, 9)
-    assert convert(layout, guest, model, HOST_MODEL) == host
+    assert convert(layout, bare, model, HOST_MODEL) == host
 
 
-def test_semaphores(guest):
-    ident = guest.call("semget", 0, 3, 0o1600)
+def test_semaphores(bare):
+    ident = bare.call("semget", 0, 3, 0o1600)
     assert ident >= 0
     try:
-        values = guest.put(guest.pack("HHH", 5, 6, 7))
-        assert guest.call("semctl", ident, 0, 17 | IPC_64, values) == 0
-        assert guest.call("semctl", ident, 1, 12 | IPC_64, 0) == 6
-        down = guest.put(guest.pack("Hhh", 0, -4, 0) + guest.pack("Hhh", 2, 1, 0))
-        assert guest.call("semop", ident, down, 2) == 0
-        out = guest.room(8)
-        assert guest.call("semctl", ident, 0, 13 | IPC_64, out) == 0
-        assert guest.unpack("HHH", out) == (1, 6, 8)
-        status = guest.room(128)
-        assert guest.call("semctl", ident, 0, 2 | IPC_64, status) == 0
-        assert semid64_ds.of(guest.arch.model).get(guest.get(status, 104), "nsems") == 3
-        blocked = guest.put(guest.pack("Hhh", 0, -4, 0))
-        soon = guest.put(guest.pack("qq", 0, 1000))
-        assert guest.call("semtimedop", ident, blocked, 1, soon) == -errno.EAGAIN
-        assert guest.call("semop", ident, blocked, 0) == -errno.EINVAL
+        values = bare.put(bare.pack("HHH", 5, 6, 7))
+        assert bare.call("semctl", ident, 0, 17 | IPC_64, values) == 0
+        assert bare.call("semctl", ident, 1, 12 | IPC_64, 0) == 6
+        down = bare.put(bare.pack("Hhh", 0, -4, 0) + bare.pack("Hhh", 2, 1, 0))
+        assert bare.call("semop", ident, down, 2) == 0
+        out = bare.room(8)
+        assert bare.call("semctl", ident, 0, 13 | IPC_64, out) == 0
+        assert bare.unpack("HHH", out) == (1, 6, 8)
+        status = bare.room(128)
+        assert bare.call("semctl", ident, 0, 2 | IPC_64, status) == 0
+        assert semid64_ds.of(bare.arch.model).get(bare.get(status, 104), "nsems") == 3
+        blocked = bare.put(bare.pack("Hhh", 0, -4, 0))
+        soon = bare.put(bare.pack("qq", 0, 1000))
+        assert bare.call("semtimedop", ident, blocked, 1, soon) == -errno.EAGAIN
+        assert bare.call("semop", ident, blocked, 0) == -errno.EINVAL
     finally:
-        assert guest.call("semctl", ident, 0, 0 | IPC_64, 0) == 0
+        assert bare.call("semctl", ident, 0, 0 | IPC_64, 0) == 0
 
 
-def test_messages(guest):
-    ident = guest.call("msgget", 0, 0o1600)
+def test_messages(bare):
+    ident = bare.call("msgget", 0, 0o1600)
     assert ident >= 0
     try:
-        message = guest.put(guest.pack("l", 42) + b"hello")
-        assert guest.call("msgsnd", ident, message, 5, 0) == 0
-        room = guest.room(32)
-        assert guest.call("msgrcv", ident, room, 16, 42, 0) == 5
-        assert guest.unpack("l", room) == (42,)
-        assert guest.get(room + guest.arch.model.long, 5) == b"hello"
-        assert guest.call("msgrcv", ident, room, 16, 0, 0o4000) == -errno.ENOMSG
+        message = bare.put(bare.pack("l", 42) + b"hello")
+        assert bare.call("msgsnd", ident, message, 5, 0) == 0
+        room = bare.room(32)
+        assert bare.call("msgrcv", ident, room, 16, 42, 0) == 5
+        assert bare.unpack("l", room) == (42,)
+        assert bare.get(room + bare.arch.model.long, 5) == b"hello"
+        assert bare.call("msgrcv", ident, room, 16, 0, 0o4000) == -errno.ENOMSG
     finally:
-        assert guest.call("msgctl", ident, 0 | IPC_64, 0) == 0
+        assert bare.call("msgctl", ident, 0 | IPC_64, 0) == 0
 
 
-def test_ipc_carries_the_others(guest):
-    ident = guest.call("ipc", 2, 0, 1, 0o1600, 0, 0)
+def test_ipc_carries_the_others(bare):
+    ident = bare.call("ipc", 2, 0, 1, 0o1600, 0, 0)
     assert ident >= 0
-    argument = guest.put(guest.pack("L", 9))
-    assert guest.call("ipc", 3, ident, 0, 16 | IPC_64, argument, 0) == 0
-    argument = guest.put(guest.pack("L", 0))
-    assert guest.call("ipc", 3, ident, 0, 12 | IPC_64, argument, 0) == 9
-    assert guest.call("ipc", 3, ident, 0, 0 | IPC_64, argument, 0) == 0
-    assert guest.call("ipc", 99, 0, 0, 0, 0, 0) == -errno.ENOSYS
+    argument = bare.put(bare.pack("L", 9))
+    assert bare.call("ipc", 3, ident, 0, 16 | IPC_64, argument, 0) == 0
+    argument = bare.put(bare.pack("L", 0))
+    assert bare.call("ipc", 3, ident, 0, 12 | IPC_64, argument, 0) == 9
+    assert bare.call("ipc", 3, ident, 0, 0 | IPC_64, argument, 0) == 0
+    assert bare.call("ipc", 99, 0, 0, 0, 0, 0) == -errno.ENOSYS
