@@ -72,7 +72,8 @@ DECLINED.update(
             ("sysfs", "ustat", "uselib", "bdflush", "lookup_dcookie", "syscall", "nfsservctl"), _OLD
         ),
         **dict.fromkeys(
-            ("fsconfig", "fspick", "mount_setattr"), "not converted yet; programs fall back to mount"
+            ("fsconfig", "fspick", "mount_setattr"),
+            "not converted yet; programs fall back to mount",
         ),
         "quotactl_fd": "its structures are not converted",
         "fanotify_init": "its events carry descriptors and structures that are not converted",

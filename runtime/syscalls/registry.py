@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Handler)
 
 MAX_ERRNO = 4095  # linux/err.h
-FAST_WIDE = frozenset({"lseek", "pread64", "pwrite64"})  # an argument or result of 64 bits in one register
+FAST_WIDE = frozenset(
+    {"lseek", "pread64", "pwrite64"}
+)  # an argument or result of 64 bits in one register
 FAST_HOST_ORDER = frozenset(
     {"clock_gettime64"}
 )  # native twins that store words in the host's order

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime._core import open_fds
+from runtime.rootfs import View
 from runtime.syscalls import sockets  # noqa: F401 (registers)
 from runtime.syscalls.messages import DATA, convert_data, data_code, msghdr
 from runtime.syscalls.socket_addresses import MACHINE_ORDER, swap_members
@@ -114,8 +115,8 @@ def test_control_shorter_than_a_header_is_refused():
 def test_control_data_round_trips(key, abi, raw):
     code = data_code(DATA[key], 64, abi[1])
     data = raw[: struct.calcsize(abi[0] + code)]
-    there = convert_data(*key, data, abi, ("=", 64))
-    assert convert_data(*key, there, ("=", 64), abi) == data
+    there = convert_data(key[0], key[1], data, abi, ("=", 64))
+    assert convert_data(key[0], key[1], there, ("=", 64), abi) == data
 
 
 @given(st.sampled_from(sorted(MACHINE_ORDER)), st.binary(min_size=2, max_size=28))
@@ -147,7 +148,7 @@ def test_inet_address_has_its_family_in_guest_order(bare):
 
 
 def test_unix_path_goes_through_the_view(bare, tmp_path):
-    class Moved(type(bare.view)):
+    class Moved(View):
         def resolve(self, dirfd, path, follow):
             return dirfd, bytes(tmp_path) + path
 
@@ -172,7 +173,7 @@ def test_long_unix_path(bare, tmp_path):
     deep = tmp_path / ("x" * 100) / ("y" * 100)
     deep.mkdir(parents=True)
 
-    class Moved(type(bare.view)):
+    class Moved(View):
         def resolve(self, dirfd, path, follow):
             return dirfd, bytes(deep) + path
 

@@ -2,6 +2,7 @@
 
 import errno
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,9 +105,9 @@ def test_adjtimex_reads(bare):
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(0, 999_999_999), st.sampled_from(WIDTHS))
 def test_codec_round_trip(seconds, nanoseconds, width):
     name, variant, _ = width
-    memory = {}
+    memory: dict[int, bytes] = {}
 
-    class Task:
+    class FakeTask:
         class memory:
             class access:
                 @staticmethod
@@ -118,8 +119,9 @@ def test_codec_round_trip(seconds, nanoseconds, width):
                     memory[at] = data
 
     codec = time_codec(load(name), variant, 2)
-    codec.write(Task, 0, (seconds, nanoseconds))
-    assert codec.read(Task, 0) == (seconds, nanoseconds)
+    task: Any = FakeTask
+    codec.write(task, 0, (seconds, nanoseconds))
+    assert codec.read(task, 0) == (seconds, nanoseconds)
 
 
 def test_seconds_too_wide_for_the_word_are_cut():
