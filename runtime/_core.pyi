@@ -45,7 +45,8 @@ class Arena:
     """A PROT_NONE, NORESERVE reservation of host address space that holds all guest memory of the process.
 
     Tries `size`, then halves down to `least`; OSError(ENOMEM) when even that fails (RLIMIT_AS). Host pages in it are
-    mapped by Python with `syscall(SYS["mmap"], arena.base + offset, ...)`. Never unmapped, only replaced.
+    mapped by Python with `syscall(SYS["mmap"], arena.base + offset, ...)`. Never unmapped, only replaced, while the Arena, a
+    PageTable or an Engine of it lives.
     """
 
     base: Final[int]

@@ -80,6 +80,8 @@ void Cpu::make_resident() {
     if (engine->resident)
         engine->resident->leave_engine();
     uc_context_restore(engine->uc, context_);
+    for (auto& [reg, value] : pending_) uc_reg_write(engine->uc, reg, value.data());
+    pending_.clear();
     engine->resident = this;
     engine->counters.switches++;
 }
@@ -96,22 +98,36 @@ void Cpu::set(int reg, uint64_t value) {
 
 // Registers wider than the caller's buffer go through one that is wide enough for any.
 void Cpu::get_bytes(int reg, void* into, size_t size) {
-    alignas(64) uint8_t wide[256] = {};
-    std::lock_guard lock(engine->resident_lock);
-    uc_err err = engine->resident == this ? uc_reg_read(engine->uc, reg, wide)
-                                          : uc_context_reg_read(context_, reg, wide);
+    WideRegister wide{};
+    std::unique_lock lock(engine->resident_lock);
+    if (engine->resident != this && !pending_.empty()) {
+        for (auto it = pending_.rbegin(); it != pending_.rend(); ++it) {
+            if (it->first == reg) {
+                memcpy(into, it->second.data(), std::min(size, wide.size()));
+                return;
+            }
+        }
+        lock.unlock();  // it may be a part of one that was written: let the engine say
+        Hold hold(*engine);
+        make_resident();
+        return get_bytes(reg, into, size);
+    }
+    uc_err err = engine->resident == this ? uc_reg_read(engine->uc, reg, wide.data())
+                                          : uc_context_reg_read(context_, reg, wide.data());
     if (err != UC_ERR_OK)
         throw std::invalid_argument("no such register");
-    memcpy(into, wide, std::min(size, sizeof wide));
+    memcpy(into, wide.data(), std::min(size, wide.size()));
 }
 
+// A saved context cannot be written to: some registers' writers use parts of the processor that it
+// does not have. What is written meanwhile waits for the registers' return into the engine.
 void Cpu::set_bytes(int reg, const void* from, size_t size) {
-    alignas(64) uint8_t wide[256] = {};
-    memcpy(wide, from, std::min(size, sizeof wide));
+    WideRegister wide{};
+    memcpy(wide.data(), from, std::min(size, wide.size()));
     std::lock_guard lock(engine->resident_lock);
-    uc_err err = engine->resident == this ? uc_reg_write(engine->uc, reg, wide)
-                                          : uc_context_reg_write(context_, reg, wide);
-    if (err != UC_ERR_OK)
+    if (engine->resident != this)
+        pending_.emplace_back(reg, wide);
+    else if (uc_reg_write(engine->uc, reg, wide.data()) != UC_ERR_OK)
         throw std::invalid_argument("no such register");
 }
 

@@ -46,7 +46,9 @@ class Cpu {
     void note_call();
     void fresh_registers();
 
-    uc_context* context_ = nullptr;  // the registers while not resident
+    using WideRegister = std::array<uint8_t, 64>;
+    std::vector<std::pair<int, WideRegister>> pending_;  // written while not resident
+    uc_context* context_ = nullptr;                      // the registers while not resident
 };
 
 }  // namespace octavo

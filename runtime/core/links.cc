@@ -1,7 +1,7 @@
 // The seams between the translator and us: functions that the linker's --wrap puts in place of
 // Unicorn's own, for every target in libunicorn.a. CMakeLists.txt lists the same names and targets.
 //
-// They also mend four things of Unicorn 2.1.4 that cannot be mended from outside:
+// They also mend five things of Unicorn 2.1.4 that cannot be mended from outside:
 // - exceptions of mips, ppc and riscv reach the interrupt hook with the program counter already
 // moved on, by a guess: it
 //   is noted here before that (loop_exit_restore);
@@ -10,6 +10,9 @@
 //   handler say, the end of that branch: such state is restored to the branch itself, as the
 //   processor's EPC is;
 // - a mips block of hundreds of instructions overflows the translator's temporaries;
+// - a mips translation that is left in the middle (its next page cannot be fetched) leaves a
+// pointer to a temporary that
+//   the next one would use;
 // - an illegal instruction first in a riscv block gives a block of size 0, whose "last byte" is on
 // the page before.
 #include "engine.h"
@@ -28,6 +31,13 @@ struct Block {
 
 constexpr int MIPS_BLOCK = 64;  // instructions; each may leave a few of the 512 temporaries behind
 constexpr uint64_t MIPS_IN_SLOT = 0x83f800, MIPS_BRANCH_16 = 0x4000;  // MIPS_HFLAG_BMASK, _B16
+
+// Where TCGContext::delay_slot_flag is, for the host that Unicorn was compiled for.
+#if defined(__x86_64__)
+constexpr size_t DELAY_SLOT_FLAG = 0x100;
+#else
+constexpr size_t DELAY_SLOT_FLAG = 0x108;
+#endif
 
 template <class Word>
 void leave_delay_slot(Word* state) {
@@ -116,6 +126,13 @@ void leave_delay_slot(Word* state) {
         Engine::of_thread()->raised = exception;                                                   \
         __real_helper_raise_exception_##T(env, exception);                                         \
     }
+
+#define ONE_MIPS(T)                                                                                \
+    extern "C" void __real_tcg_func_start_##T(char*);                                              \
+    extern "C" void __wrap_tcg_func_start_##T(char* context) {                                     \
+        *reinterpret_cast<void**>(context + DELAY_SLOT_FLAG) = nullptr;                            \
+        __real_tcg_func_start_##T(context);                                                        \
+    }
 // clang-format on
 
 ONE_TARGET(aarch64, uint64_t, false)
@@ -135,3 +152,7 @@ ONE_TARGET(sparc64, uint64_t, false)
 ONE_TARGET(x86_64, uint64_t, false)
 ONE_RISCV(riscv32)
 ONE_RISCV(riscv64)
+ONE_MIPS(mips)
+ONE_MIPS(mips64)
+ONE_MIPS(mips64el)
+ONE_MIPS(mipsel)

@@ -27,6 +27,11 @@ Arena::Arena(uint64_t wanted, uint64_t least) {
     throw std::system_error(ENOMEM, std::generic_category(), "arena");
 }
 
+Arena::~Arena() {
+    signals_forget_arena(base);
+    munmap(reinterpret_cast<void*>(base), size);
+}
+
 uint64_t PageSet::next(uint64_t page, uint64_t end) const {
     while (page < end) {
         if (!leaves_[page >> SHIFT])

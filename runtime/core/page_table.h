@@ -27,6 +27,8 @@ class Engine;
 class Arena {
   public:
     Arena(uint64_t size, uint64_t least);  // throws std::system_error
+    ~Arena();
+    Arena(const Arena&) = delete;
     uint64_t base = 0;
     uint64_t size = 0;
     uint8_t* at(uint64_t offset) const { return reinterpret_cast<uint8_t*>(base + offset); }

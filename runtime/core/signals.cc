@@ -41,12 +41,16 @@ struct Guard {
 thread_local Slot* t_slot INITIAL_EXEC = nullptr;
 thread_local Guard* volatile t_guard INITIAL_EXEC = nullptr;
 std::atomic<int> g_some_tid{
-    0};        // a thread that runs a Cpu: signals taken by others are sent on to it
+    0};  // a thread that runs a Cpu: signals taken by others are sent on to it
+struct Forwarded {
+    std::atomic<bool> full{false};
+    alignas(8) uint8_t info[128];
+} g_forwarded[65];
 Slot g_early;  // signals from before there was one
 struct {
-    uint64_t base, size;
-} g_arenas[64];
-std::atomic<int> g_arena_count{0};
+    uint64_t base = 0;
+    std::atomic<uint64_t> size{0};
+} g_arenas[64];  // a process has one; tests have some
 
 constexpr uint64_t bit(int signo) {
     return uint64_t(1) << (signo - 1);
@@ -140,17 +144,33 @@ void record(Slot* slot, int signo, const siginfo_t* info) {
     slot->attention.fetch_or(SIGNAL, std::memory_order_seq_cst);
 }
 
+// This is not a thread of the guest: give the signal to one that is. rt_tgsigqueueinfo would carry
+// the siginfo, but only the first thread of a process may pass the kernel's own codes with it; so
+// it goes beside.
+void forward(int signo, const siginfo_t* info) {
+    int tid = g_some_tid.load();
+    Forwarded& sent = g_forwarded[signo];
+    if (!sent.full.load()) {
+        memcpy(sent.info, info, sizeof sent.info);
+        sent.full.store(true);
+    }
+    if (!tid || raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), tid, signo) < 0) {
+        sent.full.store(false);
+        if (!g_early.signo.load())
+            record(&g_early, signo, info);
+    }
+}
+
 void on_sent(int signo, siginfo_t* info, ucontext_t* context) {
     Slot* slot = t_slot;
     if (!slot) {
-        // Not a thread of the guest. Take no more here, and give it to one that is.
         block_all(context);
-        int tid = g_some_tid.load();
-        if (!tid ||
-            raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), tid, signo, long(info)) < 0)
-            if (!g_early.signo.load())
-                record(&g_early, signo, info);
+        forward(signo, info);
         return;
+    }
+    if (Forwarded& sent = g_forwarded[signo]; sent.full.load() && info->si_code == SI_TKILL) {
+        memcpy(info, sent.info, sizeof sent.info);
+        sent.full.store(false);
     }
     bool held = slot->signo.load() || (slot->blocked.load() & bit(signo));
     if (held && (signo == SIGSEGV || signo == SIGBUS)) {
@@ -329,16 +349,24 @@ void signals_after_fork() {
 }
 
 void signals_register_arena(uint64_t base, uint64_t size) {
-    int i = g_arena_count.load();
-    if (i < int(sizeof g_arenas / sizeof *g_arenas)) {
-        g_arenas[i] = {base, size};
-        g_arena_count.store(i + 1);
+    for (auto& arena : g_arenas) {
+        if (arena.size.load() == 0) {
+            arena.base = base;
+            arena.size.store(size);
+            return;
+        }
     }
 }
 
+void signals_forget_arena(uint64_t base) {
+    for (auto& arena : g_arenas)
+        if (arena.base == base)
+            arena.size.store(0);
+}
+
 bool in_arena(uint64_t host) {
-    for (int i = 0, n = g_arena_count.load(); i < n; i++)
-        if (host - g_arenas[i].base < g_arenas[i].size)
+    for (auto& arena : g_arenas)
+        if (host - arena.base < arena.size.load())
             return true;
     return false;
 }

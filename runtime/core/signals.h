@@ -43,6 +43,7 @@ void signals_after_fork();
 // SIGBUS and SIGSEGV with an address in here may be the guest's doing: a file that was truncated
 // under its mapping.
 void signals_register_arena(uint64_t base, uint64_t size);
+void signals_forget_arena(uint64_t base);
 bool in_arena(uint64_t host);
 // Copies and says how many bytes were done before the host refused (all of them, unless a page has
 // no backing).

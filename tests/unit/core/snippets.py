@@ -1,7 +1,7 @@
 """Small pieces of machine code, as bytes (the assembler is not needed to run the tests); the source is beside each.
 
-`second` stores at its third instruction. `count` adds one to the memory at the second argument register and to the third
-argument register, in that order, for ever. Data is loaded and stored at the second argument register.
+`second` stores at its third instruction. `count` adds one to the memory at the second argument register and to the
+third, in that order, for ever. Data is loaded and stored at the second argument register.
 """
 
 CODE: dict[str, dict[str, bytes]] = {

@@ -148,7 +148,7 @@ def test_breakpoint(machine):
 
 
 def test_breakpoint_beside_code(machine):
-    """A page of real code with a breakpoint in it: the code runs, the breakpoint stops, also after it was translated."""
+    """A page of real code with a breakpoint in it: the code runs, the breakpoint stops, translated or not."""
     code = CODE[machine.name]["call"]
     machine.map(AT, code, R | X)
     assert machine.run_at(AT) == Stop.SYSCALL
