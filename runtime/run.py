@@ -4,6 +4,7 @@ module."""
 import os
 import sys
 
+from runtime import config
 from runtime._core import SYS, quick_syscall, signal_mask_get, signals_start
 from runtime.abi.errors import GuestError
 from runtime.arch import load_all
@@ -18,9 +19,9 @@ from runtime.task.execve import execve_native, prepare, start
 from runtime.task.leader import lead
 from runtime.task.machine import build
 from runtime.task.process import Process, Settings
-from runtime.task.vfork import own_descriptor
 from runtime.task.signals import inherit
 from runtime.task.task import Task
+from runtime.task.vfork import own_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,15 @@ def main(options: "Options") -> int:
     """Run the program. Ends with its status or signal; comes back only with the status of a start that failed."""
     try:
         return _run(options)
-    except (ImageError, PageSizeError, RootError, ContainerError, GuestError, OSError) as error:
+    except (
+        config.ConfigError,
+        ImageError,
+        PageSizeError,
+        RootError,
+        ContainerError,
+        GuestError,
+        OSError,
+    ) as error:
         sys.stderr.write(f"octavo: {error}\n")
         return NOT_FOUND if getattr(error, "errno", 0) == ENOENT else NOT_EXECUTABLE
 
@@ -49,8 +58,20 @@ def _trace_descriptor(options: "Options") -> int | None:
     return own_descriptor(os.open(options.strace_file, flags, 0o666))
 
 
+def configure(process: Process, target: config.Target) -> None:
+    """What the configuration says about the first program's target, where nothing else was asked for."""
+    settings = process.settings
+    settings.uname_release = target.uname_release
+    if target.log != "stderr":
+        path = os.devnull if target.log == "none" else target.log
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
+        settings.log_fd = own_descriptor(os.open(path, flags, 0o666))
+        process.reserved_fds.add(settings.log_fd)
+
+
 def _run(options: "Options") -> int:
     settings = Settings(
+        configuration=config.load(),
         page_size=options.page_size,
         fast_calls=options.fast_calls,
         trace_fd=_trace_descriptor(options),
@@ -66,6 +87,7 @@ def _run(options: "Options") -> int:
     program = prepare(process, path, options.argv, options.environment)
     if program.native:
         execve_native(process, program)
+    configure(process, settings.configuration.target(program.arch.name))
     signals_start()
     task = Task(process, build(process, program.arch, program.pages), quick_syscall(SYS["gettid"]))
     process.leader = task.tid

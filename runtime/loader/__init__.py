@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from runtime.policy import PageSizes
     from runtime.rootfs import View
 
+__all__ = ("Credentials", "Loaded", "Plan", "check", "load", "plan")
+
 
 class Plan:
     """What execve will do. The descriptors belong to the plan until close()."""

@@ -79,7 +79,11 @@ def prepare(
         if found.image.native:
             return Program(found, None, None)
         arch = load_architecture(found.image.arch)
-        pages = decide(arch, HOST_PAGE, found.images, process.settings.page_size)
+        wanted, origin = process.settings.page_size, "--page-size"
+        if wanted is None:
+            target = process.settings.configuration.target(arch.name)
+            wanted, origin = target.page_size, target.origin("page_size")
+        pages = decide(arch, HOST_PAGE, found.images, wanted, origin)
         check(found, arch, pages, soft_limit(process, RLIMIT_STACK))
     except BaseException:
         found.close()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.rootfs import View
     from runtime.syscalls.registry import SyscallTable
     from runtime.syscalls.trace import Trace
+    from runtime.config import Configuration
     from runtime.task.execve import Program
     from runtime.task.signals import Action
     from runtime.task.task import Task
@@ -25,17 +26,26 @@ if TYPE_CHECKING:
 class Settings:
     """What was chosen when Octavo started and holds for every program it runs from then on."""
 
-    __slots__ = ("fast_calls", "log_fd", "page_size", "trace_fd", "uname_release")
+    __slots__ = (
+        "configuration",
+        "fast_calls",
+        "log_fd",
+        "page_size",
+        "trace_fd",
+        "uname_release",
+    )
 
     def __init__(
         self,
         *,
-        page_size: int | None = None,  # bytes, from --page-size or the configuration; None: by policy
+        configuration: "Configuration",
+        page_size: int | str | None = None,  # --page-size: bytes, "auto", "host"; None: as configured
         log_fd: int = 2,
         trace_fd: int | None = None,  # --strace
         fast_calls: bool = True,
         uname_release: bytes | None = None,
     ) -> None:
+        self.configuration = configuration
         self.page_size = page_size
         self.log_fd = log_fd
         self.trace_fd = trace_fd
