@@ -1,8 +1,9 @@
 """mips, 32-bit big-endian, o32: Debian mips.
 
-The one odd thing: nearly every number is the ABI's own (errno, signals, socket options, flags), from IRIX; and a system
-call's fifth and later arguments lie on the stack. Status has CU0 set, because rdhwr $29 (the thread pointer) is only
-allowed then: the engine cannot be told HWREna. So mfc0 does not raise SIGILL.
+The one odd thing: nearly every number is the ABI's own (errno, signals, socket options, flags), from IRIX; and a
+system call's fifth and later arguments lie on the stack. Guest code runs in the engine's kernel mode, with Status.ERL:
+rdhwr $29 (the thread pointer) is only allowed there, as the engine cannot be told HWREna, and only with ERL does ll not
+look for its address in the processor's own TLB. So mfc0, eret or cache do not raise SIGILL.
 
 The processor is a 24Kf: MIPS32 release 2 with FPU, no DSP (its registers could not be saved). FR=0, as o32's FPXX code
 starts. FCSR cannot be read through the engine, so frames do not hold it.
@@ -16,7 +17,7 @@ from runtime.arch.engine_ids.mips import MODELS, REGISTERS
 from runtime.arch.frame_facts import FrameFacts
 
 _R = REGISTERS
-_CU1, _CU0, _UM = 1 << 29, 1 << 28, 1 << 4
+_CU1, _CU0, _ERL = 1 << 29, 1 << 28, 1 << 2
 _UC = 152
 _SC = _UC + 24  # struct sigcontext
 
@@ -71,7 +72,7 @@ machine\t\t\t: Octavo
         arch=engine_ids.ARCH_MIPS,
         mode=engine_ids.MODE_MIPS32 | engine_ids.MODE_BIG_ENDIAN,
         model=MODELS["24kf"],
-        setup=((_R["cp0_status"], _CU1 | _CU0 | _UM),),
+        setup=((_R["cp0_status"], _CU1 | _CU0 | _ERL),),
         registers=REGISTERS,
         pc=_R["pc"],
         sp=_R["sp"],

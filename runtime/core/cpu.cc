@@ -93,6 +93,9 @@ uint64_t Cpu::get(int reg) {
 }
 
 void Cpu::set(int reg, uint64_t value) {
+    // Writing arm's pc also chooses the instruction set, by bit 0; CPSR's T is to stay as it is.
+    if (engine->facts.arch == UC_ARCH_ARM && reg == engine->facts.pc)
+        value |= get(UC_ARM_REG_CPSR) >> 5 & 1;
     set_bytes(reg, &value, sizeof value);
 }
 
