@@ -3,7 +3,7 @@
 Asking which architecture a file is for imports none of them; `load` imports only the one asked for.
 """
 
-from importlib import import_module
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def load(name: str) -> "Architecture":
     if known is None:
         if name not in ARCHITECTURES:
             raise KeyError(name)
-        known = import_module(f"runtime.arch.{name}").ARCHITECTURE
+        __import__(f"runtime.arch.{name}")  # importlib costs 2 ms
+        known = sys.modules[f"runtime.arch.{name}"].ARCHITECTURE
         known.syscalls()  # reads its table: a file too, out of reach once the root has changed
         _loaded[name] = known
     return known
