@@ -167,7 +167,8 @@ ERESTART: Final = 512  # syscall() gives -ERESTART: nothing was done, start it a
 
 def syscall(number: int, *args: int | bytes | bytearray | memoryview) -> int:
     """A host system call that may block: [nogil], and race-free against a kick or a signal of this thread's bound Cpu.
-    Buffers pass their address (bytearray to be written to). Result >= 0, -errno, or -ERESTART."""
+    Buffers pass their address (bytearray to be written to). Result >= 0, -errno, or -ERESTART. A kick stays until run()
+    returned KICKED and a recorded signal until take_signal(): until then every call gives -ERESTART."""
 
 def quick_syscall(number: int, *args: int | bytes | bytearray | memoryview) -> int:
     """A host system call that does not block: keeps the interpreter lock, ignores kicks. Result >= 0 or -errno."""
@@ -191,7 +192,8 @@ def signals_start() -> None:
 
 def signal_action(signo: int, kind: int, flags: int = 0) -> int:
     """Host disposition of a signal 1..64: kind 0 default, 1 ignore, 2 record for the guest. flags: SA_NOCLDSTOP | SA_NOCLDWAIT
-    of the host. Returns 0 or -errno. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP and KICK_SIGNAL are recorded only when sent (si_code <= 0)."""
+    of the host. Returns 0 or -errno. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP and KICK_SIGNAL are recorded only when sent (si_code <= 0),
+    and whatever the kind, since our handler has to stay: default and ignore are Python's to carry out for the first five."""
 
 def signal_mask(mask: int) -> None:
     """Blocked signals of the calling thread: bit n-1 is signal n. KICK_SIGNAL is never blocked on the host."""
