@@ -5,6 +5,7 @@ Kept apart from runtime.arch on purpose: the core's tests must not depend on the
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 from unicorn import arm64_const as a64
 from unicorn import arm_const as arm
@@ -24,7 +25,7 @@ def _range(module, prefix: str, numbers: range) -> tuple[int, ...]:
     return tuple(getattr(module, f"{prefix}{n}") for n in numbers)
 
 
-FACTS: dict[str, dict] = {
+FACTS: dict[str, dict[str, Any]] = {
     "aarch64": {
         "arch": uc.UC_ARCH_ARM64,
         "mode": 0,

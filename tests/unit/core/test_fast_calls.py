@@ -38,7 +38,7 @@ def calling(arm64):
         assert arm64.pc == AT + 8
         return None
 
-    call.machine = arm64
+    call.machine = arm64  # type: ignore[attr-defined]
     return call
 
 

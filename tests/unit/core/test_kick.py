@@ -56,8 +56,9 @@ def test_storm(machine):
         answered.release()
     thread.join()
     width = 4 if machine.name in ("arm", "mips") else 8
-    order = "big" if machine.name == "mips" else "little"
-    memory = int.from_bytes(machine.table.read(DATA, width), order)
+    memory = int.from_bytes(
+        machine.table.read(DATA, width), "big" if machine.name == "mips" else "little"
+    )
     assert memory == cpu.get(arguments[2])
     assert memory > 0
 

@@ -205,7 +205,7 @@ def test_the_last_page_of_the_address_space():
 @pytest.mark.parametrize("arguments", [(1, PAGE, 0), (0, 5, 0), (0, PAGE, 7), (0, PAGE, 1 << 33)])
 def test_refused(arguments):
     with pytest.raises(ValueError):
-        _core.PageTable(ARENA, PAGE).install(*arguments, R)
+        _core.PageTable(ARENA, PAGE).install(*arguments, R)  # type: ignore[call-arg]
 
 
 def test_arena_that_does_not_fit():

@@ -24,7 +24,7 @@ def hello(tmp_path_factory):
     where = tmp_path_factory.mktemp("hello")
     (where / "hello.c").write_text(HELLO)
 
-    def build(name: str) -> bytes:
+    def build(name):
         out = where / name
         if not out.exists():
             if not shutil.which(COMPILERS[name]):

@@ -225,11 +225,12 @@ def test_guest_writes_code(machine, alias, perms):
     elif perms == R | W:
         pytest.skip("in place it has to be executable")
     width = 4 if machine.name in ("arm", "mips") else 8
-    order = "big" if machine.name == "mips" else "little"
     machine.table.write(DATA, one)
     for n in range(6):
         code = (two, one)[n % 2]
-        word = int.from_bytes(code[:width].ljust(width, b"\0"), order)
+        word = int.from_bytes(
+            code[:width].ljust(width, b"\0"), "big" if machine.name == "mips" else "little"
+        )
         assert machine.run_at(DATA) == Stop.SYSCALL
         assert machine.cpu.get(machine.facts["arguments"][0]) == (1, 2)[n % 2]
         machine.cpu.set(machine.facts["arguments"][1], where)

@@ -141,7 +141,7 @@ def test_storm_against_blocking_reads():
         rounds = 3000
         tid = threading.get_native_id()
         answered = threading.Semaphore(0)
-        failed = []
+        failed: list[tuple[int, int]] = []
 
         def storm():
             for n in range(rounds):
@@ -223,9 +223,9 @@ def test_syscall_arguments():
     assert _core.quick_syscall(SYS["close"], -1) == -9
     assert _core.address(buffer) != 0
     with pytest.raises(TypeError):
-        _core.syscall()
+        _core.syscall()  # type: ignore[call-arg]
     with pytest.raises(TypeError):
-        _core.syscall(SYS["close"], "a")
+        _core.syscall(SYS["close"], "a")  # type: ignore[arg-type]
     os.close(read_end)
     os.close(write_end)
 
