@@ -8,6 +8,7 @@ from runtime._core import SYS, MemoryFault, R, W, quick_syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.task.process import Process
     from runtime.task.task import Task
 
 FUTEX_WAKE = 1
@@ -38,6 +39,12 @@ def exit_robust_list(task: "Task") -> None:
         _walk(task, head)
     except MemoryFault:
         return
+
+
+def exit_robust_lists(process: "Process") -> None:
+    """The whole process ends (exit_group, death by a signal): every task's list, as each dies with what it holds."""
+    for task in list(process.tasks.values()):
+        exit_robust_list(task)
 
 
 def _walk(task: "Task", head: int) -> None:

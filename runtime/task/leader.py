@@ -4,6 +4,7 @@ and carries on with a program that another task has executed, as the kernel has 
 from runtime._core import SYS, quick_syscall, signal_mask
 from runtime.task.clone import ALL_SIGNALS, retire
 from runtime.task.execve import install
+from runtime.task.futex import exit_robust_lists
 from runtime.task.loop import run
 from runtime.task.vfork import release_parent
 
@@ -37,6 +38,7 @@ def end(process: "Process", task: "Task", status: int) -> "NoReturn":
     """exit_group(2): the host ends all threads at once. status: the wait status' low 8 bits count."""
     if process.trace is not None:
         process.trace.exited(task, status & 0xFF)
+    exit_robust_lists(process)
     release_parent(process)
     quick_syscall(SYS["exit_group"], status)
     raise SystemExit  # not reached

@@ -8,6 +8,7 @@ All signal numbers here are generic; the guest's numbering appears in the frame 
 from runtime._core import KICK_SIGNAL, SYS, quick_syscall, signal_action, signal_mask
 from runtime.abi.errors import EINTR
 from runtime.task.frames import push_frame
+from runtime.task.futex import exit_robust_lists
 from runtime.task.siginfo import fault_info, host_info
 from runtime.task.vfork import release_parent
 
@@ -144,6 +145,7 @@ def die(task: "Task", signo: int, why: str = "") -> "NoReturn":
     """End the whole process by this signal, on the host too, so that whoever waits sees the same death."""
     if task.process.trace is not None:
         task.process.trace.killed(task, signo, why)
+    exit_robust_lists(task.process)
     release_parent(task.process)
     signal_action(signo, _HOST_DEFAULT)
     signal_mask(~bit(signo) & (1 << SIGNALS) - 1)
