@@ -59,12 +59,12 @@ def test_select_sets(bare, pipe):
     reader, writer = pipe
     os.write(writer, b"x")
     count = max(pipe) + 1
-    readable = bare.put(bits(bare, [reader], 128))
-    writable = bare.put(bits(bare, [writer], 128))
+    readable = bare.put(bits(bare, [reader], 1024))
+    writable = bare.put(bits(bare, [writer], 1024))
     timeout = bare.put(bare.pack("ll", 5, 1_500_000))
     assert bare.call("select", count, readable, writable, 0, timeout) == 2
-    assert bare.get(readable, 16) == bits(bare, [reader], 128)
-    assert bare.get(writable, 16) == bits(bare, [writer], 128)
+    assert bare.get(readable, 128) == bits(bare, [reader], 1024)
+    assert bare.get(writable, 128) == bits(bare, [writer], 1024)
     assert 5 <= bare.unpack("ll", timeout)[0] <= 6
 
 
