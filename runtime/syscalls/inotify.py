@@ -1,10 +1,8 @@
 """inotify. Events are read with read(2): struct inotify_event is ints and text, the same on every ABI but for byte
-order, and a big-endian guest is told no lies about it: inotify_init fails there with ENOSYS, for which programs
-have a fallback (polling), rather than hand out events that read wrong."""
+order, which event_data.py sees to."""
 
 from runtime._core import SYS
 from runtime._core import quick_syscall as quick
-from runtime.abi.errors import ENOSYS, GuestError
 from runtime.syscalls.hostflags import host_open_flags
 from runtime.syscalls.kinds import Fd, Int, OpenFlags, Path, UInt
 from runtime.syscalls.paths import host_path
@@ -18,8 +16,6 @@ IN_DONT_FOLLOW = 0x02000000
 
 
 def _open(task: "Task", flags: int) -> int:
-    if task.arch.model.big:
-        raise GuestError(ENOSYS)
     return quick(SYS["inotify_init1"], host_open_flags(flags))
 
 

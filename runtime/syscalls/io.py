@@ -13,6 +13,7 @@ from runtime._core import syscall as wait
 from runtime.abi.errors import EBADF, EINVAL, EOVERFLOW, GuestError
 from runtime.syscalls.buffers import R, W, buffer_spans, host_iovec, transfer, vector_spans
 from runtime.syscalls.directories import guest_position, host_position
+from runtime.syscalls.event_data import read_converted, write_converted
 from runtime.syscalls.hostflags import O_ACCMODE, O_WRONLY
 from runtime.syscalls.kinds import (
     Address,
@@ -40,12 +41,20 @@ SEEK_SET = 0
 @syscall(fast="read")
 def read(task: "Task", fd: Fd, buf: OutBuffer, count: Size) -> int:
     """read(2)."""
+    if task.arch.model.big:
+        converted = read_converted(task, fd, buf, count)
+        if converted is not None:
+            return converted
     return transfer("read", "readv", fd, buffer_spans(task, buf, count, W))
 
 
 @syscall(fast="write")
 def write(task: "Task", fd: Fd, buf: InBuffer, count: Size) -> int:
     """write(2)."""
+    if task.arch.model.big:
+        converted = write_converted(task, fd, buf, count)
+        if converted is not None:
+            return converted
     return transfer("write", "writev", fd, buffer_spans(task, buf, count, R))
 
 

@@ -24,9 +24,8 @@ MAX_ERRNO = 4095  # linux/err.h
 FAST_WIDE = frozenset(
     {"lseek", "pread64", "pwrite64"}
 )  # an argument or result of 64 bits in one register
-FAST_HOST_ORDER = frozenset(
-    {"clock_gettime64"}
-)  # native twins that store words in the host's order
+# Native twins that store words in the host's order, or move data that may be words of the kernel's (event_data.py).
+FAST_HOST_ORDER = frozenset({"clock_gettime64", "read", "write"})
 
 
 class Definition:
