@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.unit.source_files import TOP, files, imports, module_name, tree
 
 # A module may import what has a lower rank, and its neighbours inside the same entry. The longest prefix counts.

@@ -6,6 +6,7 @@ import re
 import tokenize
 
 import pytest
+
 from tests.unit.source_files import TOP, files, text, tree
 
 LINES = 600
@@ -60,7 +61,7 @@ def test_no_bare_page_size(path: str) -> None:
 
 
 def _asks_which(node: ast.Compare) -> bool:
-    """Whether an architecture is compared with a name written in the code: arch == "arm", arch.name in ("mips", ...)."""
+    """Whether an architecture is compared with a name in the code: arch == "arm", arch.name in ("mips", ...)."""
     sides = [node.left, *node.comparators]
     literal = any(
         isinstance(part, ast.Constant) and isinstance(part.value, str)
