@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 
-from runtime.cli import CommandError
+from runtime.command_error import CommandError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from rootfs_tools import mirror as mirrors
 from rootfs_tools.debootstrap import Runner, StepFailed, octavo_run
 from rootfs_tools.progress import Progress
 from runtime import arch as architectures
-from runtime.cli import CommandError
+from runtime.command_error import CommandError
 
 SCRIPTS = "/usr/share/debootstrap/scripts"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -87,6 +87,14 @@ class Unpack:
         if proxy:
             environment.setdefault("http_proxy", proxy)
         self.runner.run(self.command(), progress, environment)
+        self._own_proc()
+
+    def _own_proc(self) -> None:
+        """In a docker container debootstrap links /proc to /proc (setup_proc_symlink): a loop in a root of its own."""
+        path = os.path.join(self.request.root, "proc")
+        if os.path.islink(path):
+            os.unlink(path)
+            os.mkdir(path, 0o555)
 
 
 class Configure:

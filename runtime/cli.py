@@ -36,10 +36,6 @@ COMMANDS = (
 USAGE_ERROR = 2
 
 
-class CommandError(Exception):
-    """A command failed for a reason that one line can say. args == (line,)."""
-
-
 def main() -> int:
     """Entry point of the console script; the exit status."""
     words = sys.argv[1:]
@@ -112,6 +108,8 @@ def _other(words: list[str]) -> int:
 def _execute(name: str, module: str, words: list[str]) -> int:
     import argparse
     from importlib import import_module
+
+    from runtime.command_error import CommandError
 
     command: Command = import_module(module)  # type: ignore[assignment]
     parser = argparse.ArgumentParser(prog=f"octavo {name}", allow_abbrev=False)

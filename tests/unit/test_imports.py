@@ -18,6 +18,7 @@ from tests.unit.source_files import TOP, files, imports, module_name, tree
 # A module may import what has a lower rank, and its neighbours inside the same entry. The longest prefix counts.
 RANK = {
     "runtime._core": 0,
+    "runtime.command_error": 0,
     "runtime.abi": 0,
     "runtime.arch": 1,
     "runtime.image": 2,
@@ -50,7 +51,7 @@ OFF_THE_LAUNCH_PATH = ("runtime.cli", "runtime.explain", "runtime.syscalls.suppo
 SELDOM = ("runtime.config.file",)
 
 HEAVY_NAMES = """
-argparse asyncio concurrent contextlib copy dataclasses enum functools importlib inspect
+argparse asyncio concurrent contextlib copy dataclasses enum functools inspect
 json logging multiprocessing pathlib pickle platform pprint random re selectors shutil
 signal socket subprocess tempfile textwrap threading tokenize tomllib traceback typing uuid
 warnings elftools msgspec psutil rich unicorn yaml
