@@ -123,7 +123,7 @@ def mount(
     if source is not None:
         is_path = flags & (MS_BIND | MS_MOVE) or source.startswith(b"/")
         origin = host_path(task, source) if is_path and source else source
-    options: bytes | int = task.memory.access.string(data, 4096) if data else 0
+    options: bytes | int = task.memory.access.string(data, 4096) if data else 0  # not a page: mount data, one read
     return wait(
         SYS["mount"], origin, host_path(task, target), 0 if kind is None else kind, flags, options
     )

@@ -83,7 +83,7 @@ def restart_syscall(task: "Task") -> int:
 
 # The machine ---------------------------------------------------------------------------------------------------------
 _HOST_SYSINFO = struct.Struct("=q9QHH4xQQI4x")
-_PAGE_UNIT = 4096  # kernel/sys.c shifts by pages when bytes do not fit; any power of two will do for the unit
+_PAGE_UNIT = 4096  # not a page: kernel/sys.c shifts by pages when bytes do not fit; any power of two will do for the unit
 
 
 @syscall

@@ -105,6 +105,6 @@ def min_address(page: int) -> int:
 
 def file_name(process: "Process", fd: int) -> bytes:
     """What /proc/self/maps calls the file behind a descriptor: its path in the guest's view; empty without /proc."""
-    name = bytearray(4096)
+    name = bytearray(4096)  # not a page: PATH_MAX
     count = quick_syscall(SYS["readlinkat"], -100, b"/proc/self/fd/%d\0" % fd, name, len(name))
     return process.view.guest_path(bytes(name[:count])) if count > 0 else b""

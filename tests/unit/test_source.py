@@ -32,14 +32,14 @@ def test_a_module_says_what_it_is(path: str) -> None:
 
 
 def _numbers(path: str) -> list[tuple[int, int]]:
-    """(value, line) of every integer written in a file."""
+    """(value, line) of the decimal integers of a file. Hexadecimal ones are flags; negative ones bound an errno."""
     found = []
+    before = ""
     with open(os.path.join(TOP, path), "rb") as file:
         for token in tokenize.tokenize(file.readline):
-            if token.type == tokenize.NUMBER and re.fullmatch(
-                r"[0-9_]+|0[xX][0-9a-fA-F_]+", token.string
-            ):
-                found.append((int(token.string, 0), token.start[0]))
+            if token.type == tokenize.NUMBER and token.string.isdecimal() and before != "-":
+                found.append((int(token.string), token.start[0]))
+            before = token.string
     return found
 
 
