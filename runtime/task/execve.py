@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from runtime.arch.architecture import Architecture
+    from runtime.image import Image
     from runtime.loader import Plan
     from runtime.policy import PageSizes
     from runtime.task.process import Process
@@ -76,7 +77,7 @@ def prepare(
     if fd is None:
         found.execfn = name
     try:
-        if found.image.native:
+        if runs_natively(process, found.image):
             return Program(found, None, None)
         arch = load_architecture(found.image.arch)
         wanted, origin = process.settings.page_size, "--page-size"
@@ -89,6 +90,11 @@ def prepare(
         found.close()
         raise
     return Program(found, arch, pages)
+
+
+def runs_natively(process: "Process", image: "Image") -> bool:
+    """The host's own kind of program is emulated only when the user asked for it by name, and then its children are too."""
+    return image.native and process.emulates not in ("", image.arch) or not image.arch
 
 
 def execute(

@@ -24,6 +24,7 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
     """Give the process a machine; the first task's registers."""
     bits = arch.elf_class
     process.arch = arch
+    process.emulates = arch.name
     process.pages = pages
     process.arena = Arena(ARENA[bits], ARENA_LEAST[bits])
     process.table = PageTable(process.arena, pages.engine)
