@@ -43,10 +43,10 @@ class File:
     """The file behind an area: identity (for maps, merging and kept translations), and what its descriptor allows.
 
     `dev`, `ino`, `size` (bytes), `mtime` and `ctime` (ns) as stat(2) gave them when it was mapped; `name` is the path
-    as /proc/PID/maps shows it. `stable` is False when the bytes may change without the times telling.
+    as /proc/PID/maps shows it. `sized`: a regular file, whose end is a SIGBUS. `stable` is False when the bytes may change without the times telling.
     """
 
-    __slots__ = ("ctime", "dev", "ino", "mtime", "name", "size", "stable")
+    __slots__ = ("ctime", "dev", "ino", "mtime", "name", "size", "sized", "stable")
 
     def __init__(
         self,
@@ -58,7 +58,9 @@ class File:
         mtime: int = 0,
         ctime: int = 0,
         stable: bool = False,
+        sized: bool = False,
     ) -> None:
+        self.sized = sized
         self.dev = dev
         self.ino = ino
         self.name = name

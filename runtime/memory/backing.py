@@ -13,6 +13,7 @@ allows. The page table alone knows what the guest may do.
 from bisect import bisect_left, bisect_right
 from fcntl import F_GETFL, fcntl
 from os import close, fstat, pipe, read, readlink, write
+from stat import S_ISREG
 from time import time_ns
 
 from runtime import _core
@@ -218,6 +219,7 @@ def describe(fd: int) -> Descriptor:
             size=status.st_size,
             mtime=status.st_mtime_ns,
             ctime=status.st_ctime_ns,
+            sized=S_ISREG(status.st_mode),
             stable=changed + RACY_NS < time_ns(),
         ),
     )
@@ -361,6 +363,15 @@ class Backing:
             last -= unit
         return first, max(first, last)
 
+    def cover_tail(self, place: int, start: int, length: int, size: int) -> None:
+        """A host page smaller than the guest's ends the file too early: zero pages from the host's end of a file of
+        `size` bytes to the guest's. `place` is where `length` bytes from file offset `start` are mapped."""
+        first = max(self._round(size) - start, 0)
+        last = min(((size + self.page - 1) & -self.page) - start, length)
+        if first < last:
+            access, kind = PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
+            self.host.map(place + first, last - first, access, kind, -1, 0)
+
     def exclusive(self, guest: int, length: int, prot: int, flags: int, fd: int, start: int) -> int:
         """Map a file or shared memory for the guest; returns its arena offset. `start`: file offset,
         guest-page aligned."""
@@ -444,6 +455,9 @@ class Backing:
             self.drop(old.place, old.length, True)
 
     def _transfer_file(self, old: Area, target: int, length: int) -> int:
+        if self.small and old.length == length:
+            # A window's place has nothing to do with its guest address: it can stay where it is.
+            return old.place
         unit = self.host.page
         lead = old.place & (unit - 1) if self.small else 0
         size = self._round(lead + length) if self.small else length
@@ -459,7 +473,7 @@ class Backing:
             ):
                 # A neighbour has a part of the host page: a private file's bytes can only be copied.
                 self.host.map(place, size, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-                self.host.write(place + lead, self.host.read(old.place, min(old.length, length)))
+                self._copy_pages(old.place, place + lead, min(old.length, length))
             else:
                 self.host.move(first, extent, place, size, copy)
         except GuestError:
@@ -470,6 +484,15 @@ class Backing:
         if old.length:
             self.drop(old.place, old.length, True)
         return place + lead
+
+    def _copy_pages(self, source: int, target: int, length: int) -> None:
+        """Copy what can be read; pages beyond the end of the file stay zero (the page table keeps the guest from them)."""
+        for done in range(0, length, self.page):
+            try:
+                data = self.host.read(source + done, self.page)
+            except GuestError:
+                continue
+            self.host.write(target + done, data)
 
     def advise_zero(self, place: int, length: int) -> None:
         """Private zero memory back to zero (MADV_DONTNEED), also where a host page is shared with neighbours."""

@@ -268,3 +268,5 @@ def _fill(space: "AddressSpace", area: Area, fd: int, anonymous: bool, reservati
     if fd < 0:
         kind |= MAP_ANONYMOUS
     area.place = backing.exclusive(start, length, access, kind, fd, area.offset)
+    if area.file is not None and area.file.sized and space.page > space.host.page:
+        backing.cover_tail(area.place, area.offset, length, area.file.size)

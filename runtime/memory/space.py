@@ -180,6 +180,11 @@ class AddressSpace:
         if perms & PROT_EXEC:
             self.translations.executable(area.place, area.length, self.identity(area))
         self.table.install(area.start, area.length, area.place, perms)
+        if self.backing.small and area.file is not None and area.file.sized:
+            # The host's page with the end of the file is larger than the guest's: the host does not know where to stop.
+            beyond = max(area.start, area.start + self.round(area.file.size) - area.offset)
+            if beyond < area.end:
+                self.table.limit(beyond, area.end - beyond)
 
     def discard(self, pieces: list[Area], start: int, end: int, linear: bool = False) -> None:
         """Give up the memory of areas already out of the map. With `linear`, [start, end) is about to be replaced by

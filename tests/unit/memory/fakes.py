@@ -149,6 +149,7 @@ class SimulatedHost:
             mtime=file.mtime,
             ctime=file.mtime,
             stable=file.stable,
+            sized=file.mode == REGULAR,
         )
         return Descriptor(
             mode=file.mode, access=file.access, append=file.append, path_only=False, file=identity
