@@ -43,7 +43,8 @@ class File:
     """The file behind an area: identity (for maps, merging and kept translations), and what its descriptor allows.
 
     `dev`, `ino`, `size` (bytes), `mtime` and `ctime` (ns) as stat(2) gave them when it was mapped; `name` is the path
-    as /proc/PID/maps shows it. `sized`: a regular file, whose end is a SIGBUS. `stable` is False when the bytes may change without the times telling.
+    as /proc/PID/maps shows it. `sized`: a regular file, beyond whose end is SIGBUS. `stable` is False when the bytes
+    may change without the times telling.
     """
 
     __slots__ = ("ctime", "dev", "ino", "mtime", "name", "size", "sized", "stable")

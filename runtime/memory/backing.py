@@ -486,7 +486,7 @@ class Backing:
         return place + lead
 
     def _copy_pages(self, source: int, target: int, length: int) -> None:
-        """Copy what can be read; pages beyond the end of the file stay zero (the page table keeps the guest from them)."""
+        """Copy what can be read; pages beyond the end of the file stay zero (the page table guards them)."""
         for done in range(0, length, self.page):
             try:
                 data = self.host.read(source + done, self.page)
@@ -512,13 +512,16 @@ class Backing:
         unit = self.host.page
         start, end = place & -unit, self._round(place + length)
         kept = []
-        for first, last in ((start, place), (place + length, end)):
-            if first < last and self._busy.touches(first, last):
-                kept.append((first, self.host.read(first, last - first)))
+        for at in (*range(start, place, self.page), *range(place + length, end, self.page)):
+            if self._busy.touches(at, at + self.page):
+                try:
+                    kept.append((at, self.host.read(at, self.page)))
+                except GuestError:
+                    continue  # beyond the end of the file: nothing to keep
         self.host.advise(start, end - start, MADV_DONTNEED)
-        for first, data in kept:
-            if self.host.read(first, len(data)) != data:
-                self.host.write(first, data)
+        for at, data in kept:
+            if self.host.read(at, len(data)) != data:
+                self.host.write(at, data)
 
     def whole(self, place: int, length: int) -> tuple[int, int]:
         """(offset, length) of all host pages that hold bytes of the range, for calls that may touch neighbours."""

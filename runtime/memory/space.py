@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from runtime.abi import DataModel
     from runtime.memory.backing import HostMemory
 
+__all__ = ["AddressSpace", "Limits"]
+
 GUARD_PAGES = 256  # stack_guard_gap of the kernel, in pages
 MAX_MAP_COUNT = 65530  # the kernel's default of vm.max_map_count
 SHARED_MEMORY_DEVICE = 1  # the shmem mount's st_dev: 00:01 in maps

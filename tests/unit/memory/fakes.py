@@ -52,7 +52,7 @@ class SimulatedHost:
 
     def _range(self, offset: int, length: int) -> range:
         assert offset % self.page == 0, f"host call at {offset:#x}"
-        assert 0 < length and 0 <= offset and offset + length <= self.size
+        assert length > 0 and offset >= 0 and offset + length <= self.size
         return range(offset // self.page, -(-(offset + length) // self.page))
 
     # -- HostMemory ---------------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """An address space over a simulated host, for the tests of every page-size pair."""
 
+from typing import Any
+
 from runtime.abi.layout import DataModel
 from runtime.memory.flags import (
     CAP_SYS_RAWIO,
     RLIM_INFINITY,
 )
 from runtime.memory.space import AddressSpace, Limits
-
 from tests.unit.memory.fakes import FakeTable, SimulatedHost
 
 K = 1024
@@ -17,7 +18,7 @@ MODEL = DataModel("test", bits=64)
 class Machine:
     """`space` with guest pages of `guest` bytes on a host with pages of `host`; knobs in the other attributes."""
 
-    def __init__(self, guest: int, host: int, **facts: int) -> None:
+    def __init__(self, guest: int, host: int, **facts: Any) -> None:
         self.page = guest
         self.unit = max(guest, host)
         size = 1 << 32

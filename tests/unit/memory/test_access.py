@@ -1,12 +1,12 @@
 """Copies, strings, vectors and numbers in guest memory."""
 
 import pytest
+
 from runtime._core import R, W
 from runtime.abi.errors import E2BIG, EFAULT, EINVAL, ENAMETOOLONG, GuestError
 from runtime.abi.layout import DataModel
 from runtime.memory.access import UIO_MAXIOV, Access
 from runtime.memory.flags import MAP_ANONYMOUS, MAP_PRIVATE
-
 from tests.unit.memory.fakes import FakeTable, SimulatedHost
 
 UNIT = 4096  # not a page of anything real: the fake's

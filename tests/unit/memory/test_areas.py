@@ -1,7 +1,10 @@
 """The area map against a dictionary of units."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from runtime.memory.areas import GROWSDOWN, Area, AreaMap, File
 
 UNITS = 48
@@ -29,7 +32,7 @@ def put(areas: AreaMap, start: int, end: int, prot: int, of_file: bool) -> None:
     areas.insert(area)
 
 
-def apply(areas: AreaMap, model: Model, steps: list) -> None:
+def apply(areas: AreaMap, model: Model, steps: list[Any]) -> None:
     for kind, (start, end), prot, of_file in steps:
         if kind == "set":
             put(areas, start, end, prot, of_file)
@@ -51,7 +54,7 @@ def apply(areas: AreaMap, model: Model, steps: list) -> None:
 
 @given(operations)
 @settings(max_examples=300, deadline=None)
-def test_every_unit_is_as_the_model_says(steps: list) -> None:
+def test_every_unit_is_as_the_model_says(steps: list[Any]) -> None:
     areas, model = AreaMap(), Model()
     apply(areas, model, steps)
     found = {}
@@ -81,7 +84,7 @@ def test_every_unit_is_as_the_model_says(steps: list) -> None:
 
 @given(operations, spans)
 @settings(max_examples=200, deadline=None)
-def test_questions_about_a_range(steps: list, span: tuple[int, int]) -> None:
+def test_questions_about_a_range(steps: list[Any], span: tuple[int, int]) -> None:
     areas, model = AreaMap(), Model()
     apply(areas, model, steps)
     inside = [unit for unit in range(*span) if unit in model]
@@ -99,7 +102,7 @@ def test_questions_about_a_range(steps: list, span: tuple[int, int]) -> None:
 
 @given(operations, st.integers(1, 10), st.sampled_from([1, 2, 4]), st.integers(0, 3))
 @settings(max_examples=300, deadline=None)
-def test_gaps(steps: list, length: int, align: int, residue: int) -> None:
+def test_gaps(steps: list[Any], length: int, align: int, residue: int) -> None:
     """Also in the middle of a history: what the search remembers must not hide a gap."""
     areas, model = AreaMap(), Model()
     residue %= align
@@ -135,7 +138,7 @@ def test_ten_thousand_areas_are_no_burden() -> None:
     # A search that starts at the top again each time looks at all of them: counted, not timed.
     looked = [0]
 
-    class Counting(list):
+    class Counting(list[Area]):
         def __getitem__(self, index):
             looked[0] += 1
             return super().__getitem__(index)

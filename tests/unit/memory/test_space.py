@@ -1,8 +1,11 @@
 """mmap and its family for every pair of guest and host page size, against a kernel whose page is the guest's."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from runtime._core import MemoryFault
 from runtime.abi.errors import ENOMEM, GuestError
 from runtime.memory.flags import (
@@ -14,7 +17,6 @@ from runtime.memory.flags import (
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
 )
-
 from tests.unit.memory.fakes import Beyond, SimulatedFile, SimulatedHost
 from tests.unit.memory.machine import PAIRS, Machine
 
@@ -162,8 +164,8 @@ class Pair:
 
 @pytest.mark.parametrize(("guest", "host"), PAIRS)
 @given(steps)
-@settings(max_examples=60, deadline=None)
-def test_as_a_kernel_with_the_guests_page(guest: int, host: int, history: list) -> None:
+@settings(max_examples=120, deadline=None)
+def test_as_a_kernel_with_the_guests_page(guest: int, host: int, history: list[Any]) -> None:
     pair = Pair(guest, host)
     for what, *arguments in history:
         getattr(pair, what)(*arguments)

@@ -1,8 +1,11 @@
 """Kept translations against a model engine that knows from which bytes each translation was made."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runtime.memory.translations import Translations
+
+from runtime.memory.translations import Identity, Translations
 
 UNITS = 16
 LIB, OTHER = (1, 2, 3, 4, 5, 0), (1, 9, 3, 4, 5, 0)
@@ -10,7 +13,8 @@ spans = st.tuples(st.integers(0, UNITS - 1), st.integers(1, 8)).map(
     lambda pair: (pair[0], min(pair[0] + pair[1], UNITS))
 )
 steps = st.lists(
-    st.tuples(st.sampled_from(["lib", "other", "zero", "write", "run", "grant"]), spans), max_size=40
+    st.tuples(st.sampled_from(["lib", "other", "zero", "write", "run", "grant"]), spans),
+    max_size=40,
 )
 
 
@@ -19,7 +23,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.value = [0] * UNITS
-        self.identity: list[tuple | None] = [None] * UNITS
+        self.identity: list[Identity | None] = [None] * UNITS
         self.writable = [False] * UNITS
         self.executable = [False] * UNITS
         self.translated: dict[int, int] = {}
@@ -32,7 +36,7 @@ class Machine:
             self.dropped += unit in self.translated
             self.translated.pop(unit, None)
 
-    def put(self, start: int, end: int, identity: tuple | None) -> None:
+    def put(self, start: int, end: int, identity: Identity | None) -> None:
         """mmap of a file (executable) or of zero memory (writable)."""
         self.kept.replaced(start, end - start)
         for unit in range(start, end):
@@ -71,7 +75,7 @@ class Machine:
 
 @given(steps)
 @settings(max_examples=500, deadline=None)
-def test_nothing_stale_is_ever_run(history: list) -> None:
+def test_nothing_stale_is_ever_run(history: list[Any]) -> None:
     machine = Machine()
     for what, (start, end) in history:
         if what in ("lib", "other", "zero"):
