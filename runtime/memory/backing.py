@@ -475,7 +475,7 @@ class Backing:
                 self.host.map(place, size, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
                 self._copy_pages(old.place, place + lead, min(old.length, length))
             else:
-                self.host.move(first, extent, place, size, copy)
+                self._move_file(old, first, extent, place, size, copy)
         except GuestError:
             self._abandon(place, size)
             raise
@@ -484,6 +484,32 @@ class Backing:
         if old.length:
             self.drop(old.place, old.length, True)
         return place + lead
+
+    def _move_file(
+        self, old: Area, source: int, extent: int, place: int, size: int, copy: bool
+    ) -> None:
+        """Move host pages of a file, and the zero pages of cover_tail, which the host has as a mapping of their own."""
+        move = self.host.move
+        file = old.file
+        if file is None or not file.sized or self.page <= self.host.page:
+            move(source, extent, place, size, copy)
+            return
+        first = max(self._round(file.size) - old.offset, 0)
+        last = min(((file.size + self.page - 1) & -self.page) - old.offset, extent)
+        if first >= last:
+            move(source, extent, place, size, copy)
+            self.cover_tail(place, old.offset, size, file.size)
+            return
+        rest = extent - last
+        if copy:
+            move(source, extent, place, size, True)
+            self.cover_tail(place, old.offset, size, file.size)
+            self.host.write(place + first, self.host.read(source + first, last - first))
+            return
+        move(source, first, place, first if rest else size, False)
+        move(source + first, last - first, place + first, last - first, False)
+        if rest:
+            move(source + last, rest, place + last, size - last, False)
 
     def _copy_pages(self, source: int, target: int, length: int) -> None:
         """Copy what can be read; pages beyond the end of the file stay zero (the page table guards them)."""
