@@ -100,7 +100,7 @@ def futex(
 
 
 def _signed12(value: int) -> int:
-    return ((value & 0xFFF) ^ 0x800) - 0x800
+    return ((value & 0xFFF) ^ 0x800) - 0x800  # not a page: twelve bits
 
 
 def wake_op_result(code: int, old: int) -> tuple[int, bool]:

@@ -15,7 +15,7 @@ from runtime.abi.ipc_structs import msqid64_ds, semid64_ds, shmid64_ds
 from runtime.abi.layout import DataModel, Layout
 from runtime.syscalls.kinds import Address, Int, Long, Size, UInt, ULong
 from runtime.syscalls.multiplexer import multiplex
-from runtime.syscalls.registry import syscall
+from runtime.syscalls.registry import MAX_ERRNO, syscall
 from runtime.syscalls.timespecs import HOST_TIMESPEC, Codec, TimesOut, TimespecInOut, long_codec
 
 TYPE_CHECKING = False
@@ -297,7 +297,7 @@ def ipc(
         if version == 1:
             return -EINVAL
         address = multiplex(task, "shmat", "", (first, at, second))
-        if address >= 0 or address < -4095:
+        if address >= 0 or address < -MAX_ERRNO:
             access.write(third, address.to_bytes(model.pointer, model.endian))
             return 0
         return address

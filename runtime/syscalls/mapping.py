@@ -6,25 +6,35 @@ from runtime.syscalls.registry import syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.arch.architecture import Architecture
+    from runtime.arch.table import Row
+    from runtime.syscalls.kinds import Decoder
     from runtime.task.task import Task
 
 MMAP2_UNIT = 4096  # mmap2(2): its offset counts these, whatever the page size
 
 
+class FileOffset(ULong):
+    """An offset in bytes; in rows of mmap2 (variant pgoff4096) it counts units of 4096, and the handler gets bytes
+    too."""
+
+    @classmethod
+    def bind(cls, arch: "Architecture", row: "Row") -> "Decoder | None":
+        return (lambda task, raw: raw * MMAP2_UNIT) if row.variant == "pgoff4096" else None
+
+
 @syscall
 def mmap(
-    task: "Task", addr: Address, length: Size, prot: UInt, flags: MmapFlags, fd: Fd, offset: ULong
+    task: "Task",
+    addr: Address,
+    length: Size,
+    prot: UInt,
+    flags: MmapFlags,
+    fd: Fd,
+    offset: FileOffset,
 ) -> int:
-    """mmap(2); the offset in bytes."""
+    """mmap(2) and mmap2(2)."""
     return task.memory.mmap(addr, length, prot, flags, fd, offset)
-
-
-@syscall
-def mmap2(
-    task: "Task", addr: Address, length: Size, prot: UInt, flags: MmapFlags, fd: Fd, offset: ULong
-) -> int:
-    """mmap2(2): the offset in units of 4096 bytes, which must still be a whole number of pages."""
-    return task.memory.mmap(addr, length, prot, flags, fd, offset * MMAP2_UNIT)
 
 
 @syscall
@@ -97,5 +107,3 @@ def mlockall(task: "Task", flags: Int) -> int:
 @syscall
 def munlockall(task: "Task") -> int:
     return task.memory.munlockall()
-
-

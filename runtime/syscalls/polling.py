@@ -37,9 +37,8 @@ FD_SETSIZE = 1024  # descriptors in the C library's fd_set
 HOST_WORD_BITS = 64
 STICKY_TIMEOUTS = 0x4000000  # personality(2): select and ppoll leave the timeout alone
 EPOLL_CTL_DEL = 2
-MOST_EVENTS = (
-    4096  # not a page: asked of the host at once; a larger maxevents is a promise of room, not a demand
-)
+# Asked of the host at once; a larger maxevents is a promise of room, not a demand.
+MOST_EVENTS = 4096
 _HOST_EVENT = struct.Struct("=IQ" if HOST_MACHINE == "x86_64" else "=I4xQ")  # linux/eventpoll.h
 
 

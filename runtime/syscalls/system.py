@@ -10,7 +10,18 @@ from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINTR, EINVAL, EPERM, ESRCH, GuestError
 from runtime.syscalls.buffers import buffer_spans, read_iovec
-from runtime.syscalls.kinds import Address, Fd, InBuffer, Int, OutBuffer, Path, Size, UInt, ULong
+from runtime.syscalls.kinds import (
+    PATH_MAX,
+    Address,
+    Fd,
+    InBuffer,
+    Int,
+    OutBuffer,
+    Path,
+    Size,
+    UInt,
+    ULong,
+)
 from runtime.syscalls.registry import syscall
 
 TYPE_CHECKING = False
@@ -83,7 +94,8 @@ def restart_syscall(task: "Task") -> int:
 
 # The machine ---------------------------------------------------------------------------------------------------------
 _HOST_SYSINFO = struct.Struct("=q9QHH4xQQI4x")
-_PAGE_UNIT = 4096  # not a page: kernel/sys.c shifts by pages when bytes do not fit; any power of two will do for the unit
+# The kernel stops at its page (kernel/sys.c); any power of two is a right answer.
+LARGEST_UNIT = 4096
 
 
 @syscall
@@ -114,7 +126,7 @@ def sysinfo(task: "Task", info: Address) -> int:
             unit,
         )
     else:
-        while unit < _PAGE_UNIT and max(*sizes, high) >> 32:
+        while unit < LARGEST_UNIT and max(*sizes, high) >> 32:
             unit <<= 1
             sizes = [size >> 1 for size in sizes]
             high, free_high = high >> 1, free_high >> 1
@@ -283,7 +295,7 @@ def acct(task: "Task", name: Address) -> int:
     """acct(2): NULL switches accounting off."""
     if not name:
         return quick(SYS["acct"], 0)
-    return _with_path(task, "acct", task.memory.access.string(name, 4096))
+    return _with_path(task, "acct", task.memory.access.string(name, PATH_MAX))
 
 
 @syscall

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runtime.task.siginfo import SigInfo
     from runtime.task.task import Task
 
+MAX_ERRNO = 4095  # linux/err.h
 ADDRESS_RESULTS = frozenset({"brk", "mmap", "mmap2", "mremap", "shmat"})
 SHOWN_WORDS = 32  # of an argument vector
 SIGNAL_NAMES = {number: name for name, number in GENERIC["signal"].items()}
@@ -44,7 +45,7 @@ def shown_result(entry: str, result: "int | None") -> str:
     """What follows the equals sign."""
     if result is None:
         return "?"
-    if -4096 < result < 0:
+    if -MAX_ERRNO <= result < 0:
         name = NAMES.get(-result, "E?")
         return f"-1 {name} ({os.strerror(-result)})"
     return hex(result) if entry in ADDRESS_RESULTS else str(result)
