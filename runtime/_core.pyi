@@ -191,7 +191,8 @@ def signals_start() -> None:
     """Once, in the first thread: install the kick handler and the handlers for our own faults; take SIGINT and SIGPIPE back from Python."""
 
 def signal_action(signo: int, kind: int, flags: int = 0) -> int:
-    """Host disposition of a signal 1..64: kind 0 default, 1 ignore, 2 record for the guest. flags: SA_NOCLDSTOP | SA_NOCLDWAIT
+    """Host disposition of a signal 1..64: kind 0 default, 1 ignore, 2 record for the guest, 3 default even where
+    our own handler stays otherwise (for a death by the signal). flags: SA_NOCLDSTOP | SA_NOCLDWAIT
     of the host. Returns 0 or -errno. SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP and KICK_SIGNAL are recorded only when sent (si_code <= 0),
     and whatever the kind, since our handler has to stay: default and ignore are Python's to carry out for the first five."""
 

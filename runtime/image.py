@@ -16,7 +16,7 @@ import os
 import struct
 
 from runtime import arch
-from runtime._core import HOST_MACHINE, SYS, quick_syscall
+from runtime._core import HOST_MACHINE, KICK_SIGNAL, SYS, quick_syscall
 
 HEAD = 1024  # bytes of the one read that holds header, program headers and interpreter of nearly every file
 PATH_MAX = 4096
@@ -41,6 +41,7 @@ _MACHINES = {
 
 _AT_EMPTY_PATH = 0x1000
 _AT_EACCESS, _AT_FDCWD, _X_OK = 0x200, -100, 1
+_F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_OWNER_TID, _F_RDLCK, _F_UNLCK = 10, 15, 1024, 0, 0, 2
 _S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
 _OPEN_FLAGS = (
     os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -227,6 +228,8 @@ def check_executable(fd: int, path: bytes) -> None:
         raise ImageError(errno.EACCES, path, "is a directory")
     if mode & _S_IFMT != _S_IFREG:
         raise ImageError(errno.EACCES, path, "is not a regular file")
+    if _being_written(fd):
+        raise ImageError(errno.ETXTBSY, path, "is open for writing")
     result = quick_syscall(SYS["faccessat2"], fd, b"\0", _X_OK, _AT_EMPTY_PATH | _AT_EACCESS)
     if result == -errno.EACCES:
         hint = (
@@ -239,6 +242,22 @@ def check_executable(fd: int, path: bytes) -> None:
         result < 0 and result != -errno.ENOSYS and not mode & 0o111
     ):  # before Linux 5.8: the mode has to do
         raise ImageError(errno.EACCES, path, "no execute permission (chmod +x)")
+
+
+def _being_written(fd: int) -> bool:
+    """Whether somebody has the file open for writing, which execve(2) refuses (deny_write_access).
+
+    The kernel grants a read lease only to a file that nobody writes. It is given back at once; a writer who comes in
+    between waits that long, and what the kernel sends us then is the signal of our own kicks. Where leases are refused
+    (another owner's file, without CAP_LEASE), nothing is known and the program runs.
+    """
+    own = struct.pack("=ii", _F_OWNER_TID, quick_syscall(SYS["gettid"]))
+    quick_syscall(SYS["fcntl"], fd, _F_SETOWN_EX, own)
+    quick_syscall(SYS["fcntl"], fd, _F_SETSIG, KICK_SIGNAL)
+    result = quick_syscall(SYS["fcntl"], fd, _F_SETLEASE, _F_RDLCK)
+    if result == 0:
+        quick_syscall(SYS["fcntl"], fd, _F_SETLEASE, _F_UNLCK)
+    return result == -errno.EAGAIN
 
 
 def _open_reason(error: OSError) -> str:

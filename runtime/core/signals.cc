@@ -306,7 +306,7 @@ int signal_action(int signo, int kind, int flags) {
     if (signo == KICK_SIGNAL)
         return 0;  // it is ours on the host
     flags &= SA_NOCLDSTOP | SA_NOCLDWAIT;
-    if (bit(signo) & FAULTS) {
+    if (bit(signo) & FAULTS && kind != 3) {
         // Our handler stays, for faults of our own, unless the guest wants it ignored or the
         // default for one that is sent.
         void* handler = reinterpret_cast<void*>(&on_fault);

@@ -32,7 +32,7 @@ SA_RESETHAND, SA_RESTORER = 0x80000000, 0x04000000
 SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 
 IGNORED_BY_DEFAULT = frozenset((SIGCHLD, SIGCONT, SIGURG, SIGWINCH))
-_HOST_DEFAULT, _HOST_IGNORE, _HOST_RECORD = 0, 1, 2  # runtime._core.signal_action
+_HOST_DEFAULT, _HOST_IGNORE, _HOST_RECORD, _HOST_DEATH = 0, 1, 2, 3  # runtime._core.signal_action
 
 MAPERR, ACCERR, ADRERR, ILLOPN, SI_KERNEL = 1, 2, 2, 2, 0x80  # si_code, asm-generic/siginfo.h
 
@@ -147,7 +147,7 @@ def die(task: "Task", signo: int, why: str = "") -> "NoReturn":
         task.process.trace.killed(task, signo, why)
     exit_robust_lists(task.process)
     release_parent(task.process)
-    signal_action(signo, _HOST_DEFAULT)
+    signal_action(signo, _HOST_DEATH)
     signal_mask(~bit(signo) & (1 << SIGNALS) - 1)
     quick_syscall(SYS["tgkill"], task.process.leader, task.tid, signo)
     # A signal whose default is not death (a forced SIGCHLD?) must not let the program run on.
