@@ -116,7 +116,7 @@ CASE(extended_stat) {
   MUST(stat("extended", &old));
   yes("inode", info.stx_ino == old.st_ino);
   yes("device", makedev(info.stx_dev_major, info.stx_dev_minor) == old.st_dev);
-  yes("time", info.stx_mtime.tv_sec == old.st_mtim.tv_sec && info.stx_mtime.tv_nsec == old.st_mtim.tv_nsec);
+  yes("time", info.stx_mtime.tv_sec == old.st_mtim.tv_sec && (long)info.stx_mtime.tv_nsec == (long)old.st_mtim.tv_nsec);
   outcome("empty path", statx(MUST(open("extended", O_PATH)), "", AT_EMPTY_PATH, STATX_SIZE, &info));
   outcome("missing", statx(AT_FDCWD, "missing", 0, STATX_SIZE, &info));
   outcome("bad mask", statx(AT_FDCWD, "extended", 0, STATX__RESERVED, &info));
