@@ -120,11 +120,9 @@ class Process:
         self.waiters: list[_thread.LockType] = []  # held locks, each released when a task leaves `tasks`
         self.closing = False  # the other tasks have been told to end; new ones end at once
         self.successor: tuple[Task, Program] | None = None  # the leader goes on with this program (execve by another task)
-        self.emulates = ""  # name of the architecture; empty before the first program
         self.trampoline = 0  # guest address of the page signal handlers return to; 0: there is none
         self.personality = 0
         self.emulates = ""  # name of the architecture; empty before the first program
-        self.trampoline = 0  # address of the sigreturn code page, or 0
         self.timers: set[int] = set()  # POSIX timers that exist on the host (timers.py)
         self.limits: dict[int, tuple[int, int]] = {}  # RLIMIT_ number -> (soft, hard) kept off the host (limits.py)
         self.commpage_entries: dict[int, Callable[[Task], None]] = {}  # guest address -> what a jump there does
