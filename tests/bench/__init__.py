@@ -1,0 +1,1 @@
+"""`make bench`: Octavo beside qemu-user 10, in one run."""
