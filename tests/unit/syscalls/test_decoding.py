@@ -1,6 +1,7 @@
 """Registers to arguments, on every data model: sign extension, widths, pairs with their order and alignment."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ HOLE = 0xDEAD_BEEF  # in a register that alignment skips, and above the call's a
 
 def call(arch, kinds, registers):
     """What a handler with these arguments receives."""
-    received = []
+    received: list[int] = []
 
     def handler(task, *arguments):
         received.extend(arguments)
@@ -29,7 +30,8 @@ def call(arch, kinds, registers):
 
     handler.__annotations__ = {"task": "Task"} | {f"a{i}": kind for i, kind in enumerate(kinds)}
     bound = Call(arch, ROW, Definition("call", handler, ""))
-    assert bound(SimpleNamespace(arch=arch), tuple(registers)) == 0
+    task: Any = SimpleNamespace(arch=arch)
+    assert bound(task, tuple(registers)) == 0
     return received
 
 
