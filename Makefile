@@ -30,7 +30,7 @@ $(VENV)/.python: pyproject.toml
 	touch $@
 
 $(VENV)/.core: $(VENV)/.python $(CORE_FILES)
-	if test -f runtime/core/CMakeLists.txt; then $(BIN)/python $(TOOLS)/build_core.py --jobs $(JOBS); fi
+	$(BIN)/python $(TOOLS)/build_core.py --jobs $(JOBS)
 	touch $@
 
 $(BIN)/octavo: $(VENV)/.python $(TOOLS)/install_command.py

@@ -32,7 +32,8 @@ def parse_line(line: str) -> tuple[str, str] | None:
     words = line.split()
     if len(words) >= 3 and words[0] == "I:" and words[1] in PACKAGE_VERBS:
         package = words[2].rstrip(".").partition(":")[0]
-        return (words[1], package) if package[:1].islower() or package[:1].isdigit() else None
+        named = package != "the" and (package[:1].islower() or package[:1].isdigit())
+        return (words[1], package) if named else None  # "Unpacking the base system" counts nothing
     return None
 
 
@@ -71,6 +72,8 @@ class Runner:
                 process.terminate()
                 process.wait()
                 raise
+            finally:
+                process.stdout.close()
         if status:
             raise StepFailed(reason(tail, status))
 

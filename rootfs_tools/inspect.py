@@ -125,11 +125,10 @@ def elf_architecture(path: str) -> str | None:
         with open(path, "rb") as file:
             elf = ELFFile(file)
             head = elf.header
-            word = 2 if elf.elfclass == 64 else 1
             data = 1 if elf.little_endian else 2
             file.seek(18)  # e_machine as a number: pyelftools gives its name
             machine = int.from_bytes(file.read(2), "little" if elf.little_endian else "big")
-            name = architectures.identify(word, data, machine, int(head["e_flags"]))
+            name = architectures.identify(elf.elfclass, data, machine, int(head["e_flags"]))
             return architectures.load(name).debian if name else str(head["e_machine"])
     except (OSError, ELFError):
         return None
