@@ -59,9 +59,9 @@ MMU\t\t: Radix
     page_sizes=(4096, 65536),
     default_page=65536,
     address_top=1 << 47,
-    mmap_top=0x3FFF_F000_0000,  # below 2^46, as in aarch64.py
-    et_dyn_base=0x2AAA_AAAA_0000,
-    stack_top=0x3FFF_FFFF_0000,
+    mmap_top=0x1FFF_F000_0000,  # below 2^45, as in aarch64.py
+    et_dyn_base=0x1555_5555_0000,
+    stack_top=0x1FFF_FFFF_0000,
     executable_stack=False,  # only 32-bit programs
     engine=EngineFacts(
         arch=engine_ids.ARCH_PPC,

@@ -57,9 +57,9 @@ address sizes\t: 40 bits physical, 48 bits virtual
     page_sizes=(4096,),
     default_page=4096,
     address_top=0x7FFF_FFFF_F000,
-    mmap_top=0x3FFF_F000_0000,  # below 2^46, as in aarch64.py
-    et_dyn_base=0x2AAA_AAAA_A000,
-    stack_top=0x3FFF_FFFF_F000,
+    mmap_top=0x1FFF_F000_0000,  # below 2^45, as in aarch64.py
+    et_dyn_base=0x1555_5555_5000,
+    stack_top=0x1FFF_FFFF_F000,
     commpages=(
         # Execute-only; the code is never run: the entries are breakpoints.
         (

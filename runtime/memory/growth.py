@@ -59,6 +59,16 @@ def _may_lock(space: "AddressSpace", length: int) -> bool:
     return space.locked_bytes() + length <= limit or space.capable(CAP_IPC_LOCK)
 
 
+def _top(space: "AddressSpace", area: Area) -> int:
+    """Where the stack ends of which the area is the lowest part: parts whose memory lies apart are not merged."""
+    end = area.end
+    above = space.areas.following(end)
+    while above is not None and above.start == end and above.flags & GROWSDOWN:
+        end = above.end
+        above = space.areas.following(end)
+    return end
+
+
 def grow(space: "AddressSpace", address: int) -> bool:
     """expand_downwards: the stack above the address is extended down to its page, if the limits and the guard
     gap allow."""
@@ -76,7 +86,7 @@ def grow(space: "AddressSpace", address: int) -> bool:
     elif below is not None and below.end > start:
         return False
     added = area.start - start
-    if area.end - start > space.rlimit(RLIMIT_STACK):
+    if _top(space, area) - start > space.rlimit(RLIMIT_STACK):
         return False
     if space.areas.total + added > space.rlimit(RLIMIT_AS):
         return False

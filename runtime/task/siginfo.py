@@ -10,6 +10,7 @@ SIZE = 128  # bytes, on every ABI
 SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
 SIGCHLD, SIGPOLL, SIGSYS = 17, 29, 31
 SI_TIMER, SI_SIGIO = -2, -5
+NSIGPOLL = 6  # codes of SIGPOLL, asm-generic/siginfo.h
 _FAULTS = frozenset((SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV))
 
 
@@ -77,7 +78,7 @@ def _kind(signo: int, code: int) -> str:
             return "fault"
         if signo == SIGCHLD:
             return "child"
-        if signo == SIGPOLL:
+        if signo == SIGPOLL or code <= NSIGPOLL:  # of another signal: chosen with F_SETSIG
             return "poll"
     return "poll" if code == SI_SIGIO else "queue"
 
