@@ -16,7 +16,8 @@ from typing import Final
 R: Final = 1
 W: Final = 2
 X: Final = 4
-SHARED: Final = 8  # only to install(): a shared mapping, which a journal leaves out. Never given back.
+# only to install(): a shared mapping, which a journal leaves out. Never given back.
+SHARED: Final = 8
 
 class MemoryFault(Exception):
     """A guest address that could not be read or written. args == (address,): the first byte that failed."""
@@ -27,10 +28,12 @@ class Stop:
     """Why `Cpu.run` came back (plain int constants; no enum on the launch path)."""
 
     SYSCALL: Final = 1  # Cpu.call holds (number, a0, ..., a5); pc is after the instruction
-    FAULT: Final = 2  # Cpu.fault holds (address, access, mapped): exact address; access is R, W or X;
-    #                   mapped: 0 nothing there (MAPERR), 1 permission (ACCERR), 2 beyond the file's end (SIGBUS ADRERR)
+    # Cpu.fault holds (address, access, mapped): exact address; access is R, W or X;
+    # mapped: 0 nothing there (MAPERR), 1 permission (ACCERR), 2 beyond the file's end (SIGBUS ADRERR)
+    FAULT: Final = 2
     ILLEGAL: Final = 3  # pc is at the instruction
-    TRAP: Final = 4  # Cpu.trap holds the engine's exception number; the architecture's facts say what it means
+    # Cpu.trap holds the engine's exception number; the architecture's facts say what it means
+    TRAP: Final = 4
     BREAKPOINT: Final = 5  # pc is at an address given to Engine.breakpoints
     KICKED: Final = 6  # somebody called kick(), or a signal was recorded; consumed by returning it
 
@@ -39,7 +42,8 @@ class ErrorStyle:
 
     NEGATIVE: Final = 0  # result register holds -errno
     FLAG_REGISTER: Final = 1  # result holds errno and the error register is 1, else 0 (mips a3)
-    CR0_SO: Final = 2  # result holds errno and bit 28 (0x10000000, cr0.SO) of the error register is set, else clear (ppc)
+    # result holds errno and bit 28 (0x10000000, cr0.SO) of the error register is set, else clear (ppc)
+    CR0_SO: Final = 2
 
 class Arena:
     """A PROT_NONE, NORESERVE reservation of host address space that holds all guest memory of the process.
@@ -107,7 +111,8 @@ class Engine:
         model: int,  # UC_CPU_*, or -1 for the default
         setup: Sequence[tuple[int, int]],  # (register id, value) written into every new Cpu
         page_settable: bool,  # set UC_CTL_UC_PAGE_SIZE to table.page
-        syscall_traps: Sequence[int],  # exception numbers (UC_HOOK_INTR) that are the system call instruction
+        # exception numbers (UC_HOOK_INTR) that are the system call instruction
+        syscall_traps: Sequence[int],
         syscall_insn: int,  # instruction id for UC_HOOK_INSN (x86 SYSCALL), or -1
         number: int,  # register ids
         arguments: Sequence[int],
@@ -132,7 +137,8 @@ class Engine:
     def after_fork_parent(self) -> None: ...
     def after_fork_child(self, cpu: Cpu) -> None:
         """`cpu` is the only task left."""
-    counters: dict[str, int]  # fills, flushes, stops, fast calls, switches: for the bench and --stats
+    # fills, flushes, stops, fast calls, switches: for the bench and --stats
+    counters: dict[str, int]
 
 class Cpu:
     """The registers of one task, on the shared engine. Bound to the host thread that calls `bind`."""
@@ -163,7 +169,8 @@ class Cpu:
     def take_signal(self) -> tuple[int, bytes] | None:
         """(signal number, host siginfo_t, 128 bytes) that was recorded for this thread, and forget it."""
 
-ERESTART: Final = 512  # syscall() gives -ERESTART: nothing was done, start it again after signals are dealt with
+# syscall() gives -ERESTART: nothing was done, start it again after signals are dealt with
+ERESTART: Final = 512
 
 def syscall(number: int, *args: int | bytes | bytearray | memoryview) -> int:
     """A host system call that may block: [nogil], and race-free against a kick or a signal of this thread's bound Cpu.

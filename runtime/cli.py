@@ -111,7 +111,7 @@ def _execute(name: str, module: str, words: list[str]) -> int:
 
     from runtime.command_error import CommandError
 
-    command: Command = import_module(module)  # type: ignore[assignment]
+    command: Command = import_module(module)
     parser = argparse.ArgumentParser(prog=f"octavo {name}", allow_abbrev=False)
     command.configure(parser)
     arguments = parser.parse_args(words)

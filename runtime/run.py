@@ -1,5 +1,7 @@
-"""The path of a program: identify -> resolve -> configure -> load -> run. Read this file first; each line of main() is a
-module."""
+"""The path of a program: identify -> resolve -> configure -> load -> run.
+
+Read this file first; each line of _run() is a module.
+"""
 
 import os
 import sys

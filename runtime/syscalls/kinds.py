@@ -6,9 +6,11 @@ A handler's signature is the one place that says what its arguments are:
     def pread64(task: Task, fd: Fd, buf: OutBuffer, count: Size, pos: Loff) -> int: ...
 
 The classes derive from the Python type the handler receives (an `Fd` is a plain int at run time; the class is never
-instantiated), so a type checker sees ints and bytes. `bind` is asked once per (architecture, table row) and answers with
-the decoder, or None when the register already is the value.
+instantiated), so a type checker sees ints and bytes. `bind` is asked once per (architecture, table row) and answers
+with the decoder, or None when the register already is the value.
 """
+
+from runtime.abi.errors import GuestError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Argument:
 
     @classmethod
     def show(cls, task: "Task", raw: int, following: int, result: int) -> str:
-        """raw: the register (or joined pair); following: the next argument's, the length of a buffer; result: of the call."""
+        """raw: the register (or pair); following: the next argument's, a buffer's length; result: of the call."""
         return hex(raw)
 
 
@@ -122,7 +124,7 @@ class Address(int, Argument):
 
 
 class Loff(int, Argument):
-    """loff_t: signed 64 bits; on a 32-bit ABI two registers, in the ABI's order, aligned to an even one where it says so."""
+    """loff_t: signed 64 bits; on a 32-bit ABI two registers, in the ABI's order, from an even one where it says so."""
 
     pair = True
 
@@ -177,7 +179,7 @@ def show_string(task: "Task", address: int) -> str:
         return "NULL"
     try:
         return quote(task.memory.access.string(address, PATH_MAX))
-    except Exception:  # a trace never disturbs the program
+    except GuestError:  # a trace never disturbs the program
         return hex(address)
 
 
@@ -192,7 +194,7 @@ class InBuffer(Address):
     def show(cls, task: "Task", raw: int, following: int, result: int) -> str:
         try:
             return quote(task.memory.access.read(raw, min(following, SHOWN_BYTES + 1)))
-        except Exception:  # a trace never disturbs the program
+        except GuestError:  # a trace never disturbs the program
             return hex(raw)
 
 
@@ -335,7 +337,7 @@ def _show_struct(task: "Task", layout: "Any", address: int) -> str:
         struct = layout.of(task.arch.model, task.trace_variant)
         values = struct.unpack(task.memory.access.read(address, struct.size))
         names = struct.names
-    except Exception:  # a trace never disturbs the program
+    except GuestError:  # a trace never disturbs the program
         return hex(address)
     shown = ", ".join(
         f"{n}={v if not isinstance(v, bytes) else quote(v)}"

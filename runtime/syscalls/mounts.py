@@ -49,6 +49,7 @@ MS_BIND, MS_MOVE = 0x1000, 0x2000
 HANDLE_HEAD = 8  # struct file_handle: handle_bytes, handle_type
 MAX_HANDLE_SZ = 128
 UMOUNT_NOFOLLOW = 8
+MOUNT_DATA = 4096  # bytes of file system options read at most
 
 
 def _statfs(task: "Task", layout: "CStruct", address: int, call: str, where: "int | bytes") -> int:
@@ -123,7 +124,7 @@ def mount(
     if source is not None:
         is_path = flags & (MS_BIND | MS_MOVE) or source.startswith(b"/")
         origin = host_path(task, source) if is_path and source else source
-    options: bytes | int = task.memory.access.string(data, 4096) if data else 0  # not a page: mount data, one read
+    options: bytes | int = task.memory.access.string(data, MOUNT_DATA) if data else 0
     return wait(
         SYS["mount"], origin, host_path(task, target), 0 if kind is None else kind, flags, options
     )

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 SYS_wait4, SYS_waitid = SYS["wait4"], SYS["waitid"]
 SIGCHLD = 17
-CLONE3_FLAGS = (1 << 33) - 1 & ~CSIGNAL  # what kernel/fork.c knows, without CLONE_INTO_CGROUP and newer
+# what kernel/fork.c knows, without CLONE_INTO_CGROUP and newer
+CLONE3_FLAGS = (1 << 33) - 1 & ~CSIGNAL
 
 
 @syscall
@@ -66,7 +67,7 @@ def clone3(task: "Task", args: Address, size: Size) -> int:
     data = task.memory.access.read(args, min(size, struct.size))
     if size > struct.size and any(task.memory.access.read(args + struct.size, size - struct.size)):
         raise GuestError(7)  # E2BIG: fields of a newer kernel
-    flags, pidfd, child_tid, parent_tid, signo, stack, stack_size, tls, set_tid, set_tid_size, _ = (
+    flags, pidfd, child_tid, parent_tid, signo, stack, stack_size, tls, _, set_tid_size, _ = (
         struct.unpack(data.ljust(struct.size, b"\0"))
     )
     if set_tid_size:
@@ -93,17 +94,13 @@ def execve(task: "Task", path: Path, argv: Address, envp: Address) -> None:
 
 
 @syscall
-def execveat(
-    task: "Task", dirfd: Fd, path: Path, argv: Address, envp: Address, flags: Int
-) -> None:
+def execveat(task: "Task", dirfd: Fd, path: Path, argv: Address, envp: Address, flags: Int) -> None:
     _execute(task, dirfd, path, argv, envp, flags)
 
 
 def _execute(task: "Task", dirfd: int, path: bytes, argv: int, envp: int, flags: int) -> None:
     strings = task.memory.access.string_vector
-    execute(
-        task, dirfd, path, strings(argv) if argv else [], strings(envp) if envp else [], flags
-    )
+    execute(task, dirfd, path, strings(argv) if argv else [], strings(envp) if envp else [], flags)
 
 
 @syscall

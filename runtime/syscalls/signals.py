@@ -4,7 +4,6 @@ from runtime._core import SYS, quick_syscall
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, ENOMEM, EPERM, GuestError
 from runtime.abi.structs import sigaction, stack_t
-
 from runtime.syscalls.kinds import Address, Fd, Int, SigHow, Signal, Size
 from runtime.syscalls.registry import syscall
 from runtime.syscalls.timespecs import TimespecIn
@@ -58,7 +57,9 @@ def rt_sigaction(task: "Task", signo: Signal, act: Address, old: Address, size: 
     with task.process.lock:
         before = task.process.actions.get(signo, DEFAULT)
         if act:
-            fields = dict(zip(struct.names, struct.unpack(access.read(act, struct.size)), strict=True))
+            fields = dict(
+                zip(struct.names, struct.unpack(access.read(act, struct.size)), strict=True)
+            )
             set_action(
                 task.process,
                 signo,
@@ -129,7 +130,9 @@ def rt_sigtimedwait(
 ) -> int:
     check_set_size(task, size)
     host_mask = get_mask(task, mask).to_bytes(8, "little")
-    limit = b"" if timeout is None else b"".join(v.to_bytes(8, "little", signed=True) for v in timeout)
+    limit = (
+        b"" if timeout is None else b"".join(v.to_bytes(8, "little", signed=True) for v in timeout)
+    )
     host_info = bytearray(128)
     result = wait(SYS["rt_sigtimedwait"], host_mask, host_info, limit or 0, 8)
     if result > 0:
@@ -217,14 +220,10 @@ def rt_sigqueueinfo(task: "Task", pid: Int, signo: Signal, info: Address) -> int
 
 @syscall
 def rt_tgsigqueueinfo(task: "Task", pid: Int, tid: Int, signo: Signal, info: Address) -> int:
-    return quick_syscall(
-        SYS["rt_tgsigqueueinfo"], pid, tid, signo, to_host_info(task, info, signo)
-    )
+    return quick_syscall(SYS["rt_tgsigqueueinfo"], pid, tid, signo, to_host_info(task, info, signo))
 
 
 @syscall
-def pidfd_send_signal(
-    task: "Task", pidfd: Fd, signo: Signal, info: Address, flags: Int
-) -> int:
+def pidfd_send_signal(task: "Task", pidfd: Fd, signo: Signal, info: Address, flags: Int) -> int:
     host = to_host_info(task, info, signo) if info else 0
     return quick_syscall(SYS["pidfd_send_signal"], pidfd, signo, host, flags)

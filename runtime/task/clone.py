@@ -1,4 +1,4 @@
-"""New tasks and processes: threads on host threads of their own, fork on a raw host clone, vfork by a pipe (vfork.py)."""
+"""New tasks and processes: threads on host threads of their own, fork on a raw host clone, vfork by a pipe."""
 
 import _thread
 
@@ -24,11 +24,12 @@ HOST_FLAGS &= ~0x80000000  # CLONE_IO: harmless either way, and refused by some 
 THREAD_FLAGS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD
 
 ALL_SIGNALS = (1 << 64) - 1
-THREAD_STACK = 1 << 20  # bytes of host stack: Python frames of the deepest handler, measured below 200 KiB
+# bytes of host stack: Python frames of the deepest handler, measured below 200 KiB
+THREAD_STACK = 1 << 20
 
 
 class CloneArguments:
-    """struct clone_args, or clone(2)'s registers. stack: the value for sp, 0 for the parent's; addresses are the guest's."""
+    """struct clone_args, or clone(2)'s registers. stack: the value for sp, 0 the parent's. Guest addresses."""
 
     __slots__ = ("child_tid", "exit_signal", "flags", "parent_tid", "pidfd", "stack", "tls")
 
@@ -218,7 +219,9 @@ def _child_of_fork(task: Task, wanted: CloneArguments, ends: tuple[int, int], sh
     task.robust_list = 0
     task.clear_child_tid = wanted.child_tid if wanted.flags & CLONE_CHILD_CLEARTID else 0
     if wanted.stack and not wanted.flags & CLONE_VFORK:
-        task.alternate_stack = (0, 0, SS_DISABLE) if wanted.flags & CLONE_VM else task.alternate_stack
+        task.alternate_stack = (
+            (0, 0, SS_DISABLE) if wanted.flags & CLONE_VM else task.alternate_stack
+        )
     if wanted.flags & CLONE_CHILD_SETTID:
         _put_tid(task, wanted.child_tid)
     signal_mask(task.blocked)

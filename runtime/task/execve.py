@@ -41,10 +41,13 @@ class Program:
 
     __slots__ = ("arch", "native", "pages", "plan")
 
-    def __init__(self, plan: "Plan", arch: "Architecture | None", pages: "PageSizes | None") -> None:
+    def __init__(
+        self, plan: "Plan", arch: "Architecture | None", pages: "PageSizes | None"
+    ) -> None:
         self.plan = plan
         self.native = arch is None
-        if arch is not None and pages is not None:  # both or neither: a native program has no machine
+        # both or neither: a native program has no machine
+        if arch is not None and pages is not None:
             self.arch = arch
             self.pages = pages
 
@@ -93,8 +96,8 @@ def prepare(
 
 
 def runs_natively(process: "Process", image: "Image") -> bool:
-    """The host's own kind of program is emulated only when the user asked for it by name, and then its children are too."""
-    return image.native and process.emulates not in ("", image.arch) or not image.arch
+    """The host's own kind of program is emulated only when the user asked for it by name; then its children are too."""
+    return (image.native and process.emulates not in ("", image.arch)) or not image.arch
 
 
 def execute(
@@ -150,8 +153,8 @@ def start(process: "Process", task: "Task", program: Program) -> None:
             stack_limit=soft_limit(process, RLIMIT_STACK),
         )
     except GuestError as error:
-        name = found.execfn.decode(errors="backslashreplace")
-        task.log(f"{name}: can't be loaded into memory: errno {error.errno}")
+        shown = found.execfn.decode(errors="backslashreplace")
+        task.log(f"{shown}: can't be loaded into memory: errno {error.errno}")
         die(task, SIGSEGV)
     found.close()
     process.image = loaded
@@ -185,9 +188,7 @@ def execve_native(process: "Process", program: Program) -> "NoReturn":
     argv, arguments = vector(program.plan.argv)
     envp, variables = vector(program.plan.envp)
     limits = give_to_host(process)
-    result = quick_syscall(
-        SYS["execveat"], program.plan.image.fd, b"\0", argv, envp, AT_EMPTY_PATH
-    )
+    result = quick_syscall(SYS["execveat"], program.plan.image.fd, b"\0", argv, envp, AT_EMPTY_PATH)
     del arguments, variables  # the strings had to live until here
     take_from_host(limits)
     program.plan.close()

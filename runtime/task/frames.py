@@ -1,4 +1,7 @@
-"""Signal frames: build one before a handler runs, read it back at rt_sigreturn. The layout is the architecture's FrameFacts."""
+"""Signal frames: build one before a handler runs, read it back at rt_sigreturn.
+
+The layout is the architecture's FrameFacts.
+"""
 
 from runtime._core import MemoryFault
 from runtime.abi.errors import GuestError
@@ -59,7 +62,7 @@ def push_frame(
     if facts.ucontext >= INFO_SIZE or facts.info:  # else a plain frame, without siginfo
         data[facts.info : facts.info + INFO_SIZE] = guest_info(arch, info)
     stack = stack_t.of(arch.model)
-    shown = dict(ss_sp=base, ss_size=size, ss_flags=_stack_flags(flags, size, inside))
+    shown = {"ss_sp": base, "ss_size": size, "ss_flags": _stack_flags(flags, size, inside)}
     data[facts.stack : facts.stack + stack.size] = stack.pack([shown[n] for n in stack.names])
     mask = arch.sigset_encode(saved_mask)
     data[facts.mask : facts.mask + len(mask)] = mask
@@ -118,9 +121,11 @@ def _return_slot(task: "Task") -> int:
 
 
 def pop_frame(task: "Task", *, plain: bool = False) -> None:
-    """rt_sigreturn(2), or sigreturn(2) of a plain frame: registers, mask and alternate stack from the frame at sp, which
-    the trampoline has put back to the frame's start (ppc) or the return has moved past the return address (x86).
-    BadFrame when it can't be read."""
+    """rt_sigreturn(2), or sigreturn(2) of a plain frame: registers, mask and alternate stack from the frame at sp.
+
+    The trampoline has put sp back to the frame's start (ppc), or the return has moved it past the return address (x86).
+    BadFrame when the frame can't be read.
+    """
     arch, cpu = task.arch, task.cpu
     facts, ids, order = arch.frames, arch.engine.registers, arch.model.endian
     if plain and arch.plain_frame is not None:

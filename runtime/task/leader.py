@@ -1,5 +1,8 @@
-"""The life of the thread group leader on the first host thread: it outlasts its own exit(2) until the last task is gone,
-and carries on with a program that another task has executed, as the kernel has the executing task take the leader's tid."""
+"""The life of the thread group leader on the first host thread.
+
+It outlasts its own exit(2) until the last task is gone, and carries on with a program that another task has executed,
+as the kernel has the executing task take the leader's tid.
+"""
 
 from runtime._core import SYS, quick_syscall, signal_mask
 from runtime.task.clone import ALL_SIGNALS, retire

@@ -75,7 +75,7 @@ def end_suspension(task: "Task") -> None:
 def fault(task: "Task", stop: int) -> None:
     """Everything that is not a system call or a kick becomes a signal, unless memory can be made to fit."""
     if stop == Stop.FAULT:
-        address, access, mapped = task.cpu.fault
+        address, _, mapped = task.cpu.fault
         if mapped == 2:
             force(task, SIGBUS, ADRERR, address)
         elif mapped == 1:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from runtime.task.task import Task
 
 O_CLOEXEC = 0o2000000
-ARENA = {32: 1 << 33, 64: 1 << 46}  # bytes of host address space: twice what 32-bit guests can address
+# bytes of host address space: twice what 32-bit guests can address
+ARENA = {32: 1 << 33, 64: 1 << 46}
 ARENA_LEAST = {32: 1 << 31, 64: 1 << 34}  # under RLIMIT_AS
 
 

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from runtime._core import Arena, Engine, PageTable
     from runtime.arch.architecture import Architecture
+    from runtime.config import Configuration
     from runtime.loader import Loaded
     from runtime.memory.space import AddressSpace
     from runtime.policy import PageSizes
     from runtime.rootfs import View
     from runtime.syscalls.registry import SyscallTable
     from runtime.syscalls.trace import Trace
-    from runtime.config import Configuration
     from runtime.task.execve import Program
     from runtime.task.signals import Action
     from runtime.task.task import Task
@@ -39,7 +39,8 @@ class Settings:
         self,
         *,
         configuration: "Configuration",
-        page_size: int | str | None = None,  # --page-size: bytes, "auto", "host"; None: as configured
+        # --page-size: bytes, "auto", "host"; None: as configured
+        page_size: int | str | None = None,
         log_fd: int = 2,
         trace_fd: int | None = None,  # --strace
         fast_calls: bool = True,
@@ -56,8 +57,8 @@ class Settings:
 class Process:
     """One guest process.
 
-    `lock` guards `tasks`, `waiters`, `closing` and `actions`; memory has its own lock. It is never held over a call that
-    may block.
+    `lock` guards `tasks`, `waiters`, `closing` and `actions`; memory has its own lock. It is never held over a call
+    that may block.
     """
 
     __slots__ = (
@@ -111,21 +112,27 @@ class Process:
     ) -> None:
         self.settings = settings
         self.view = view
-        self.make_syscalls = make_syscalls  # the system-call layer is handed in: this package does not know it
+        # the system-call layer is handed in: this package does not know it
+        self.make_syscalls = make_syscalls
         self.trace: Trace | None = None
-        self.actions: dict[int, Action] = {}  # generic signal number -> disposition; absent: SIG_DFL
+        # generic signal number -> disposition; absent: SIG_DFL
+        self.actions: dict[int, Action] = {}
         self.tasks: dict[int, Task] = {}  # tid -> Task
         self.leader = 0  # tid of the thread group leader: the pid
         self.lock = _thread.allocate_lock()
-        self.waiters: list[_thread.LockType] = []  # held locks, each released when a task leaves `tasks`
+        # held locks, each released when a task leaves `tasks`
+        self.waiters: list[_thread.LockType] = []
         self.closing = False  # the other tasks have been told to end; new ones end at once
-        self.successor: tuple[Task, Program] | None = None  # the leader goes on with this program (execve by another task)
+        # the leader goes on with this program (execve by another task)
+        self.successor: tuple[Task, Program] | None = None
         self.trampoline = 0  # guest address of the page signal handlers return to; 0: there is none
         self.personality = 0
         self.emulates = ""  # name of the architecture; empty before the first program
         self.timers: set[int] = set()  # POSIX timers that exist on the host (timers.py)
-        self.limits: dict[int, tuple[int, int]] = {}  # RLIMIT_ number -> (soft, hard) kept off the host (limits.py)
-        self.commpage_entries: dict[int, Callable[[Task], None]] = {}  # guest address -> what a jump there does
+        # RLIMIT_ number -> (soft, hard) kept off the host (limits.py)
+        self.limits: dict[int, tuple[int, int]] = {}
+        # guest address -> what a jump there does
+        self.commpage_entries: dict[int, Callable[[Task], None]] = {}
         self.reserved_fds: set[int] = set()  # descriptors of our own that the guest may not close
         self.vfork: int | None = None  # descriptor to the parent that waits for our exec or exit
         self.executable = b""  # host path of the program: /proc/self/exe

@@ -107,7 +107,7 @@ def host_info(task: "Task", data: bytes) -> SigInfo:
 
 
 def guest_info(arch: "Architecture", info: SigInfo) -> bytes:
-    """The guest's 128 bytes. The union starts at 12 on 32-bit ABIs, at 16 on others; mips has si_code before si_errno."""
+    """The guest's 128 bytes. The union is at 12 on 32-bit ABIs, at 16 on others; mips has si_code before si_errno."""
     order, long = arch.model.endian, arch.model.long
     union = 16 if long == 8 else 12
     data = bytearray(SIZE)

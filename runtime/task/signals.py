@@ -73,7 +73,9 @@ def reset_for_exec(process: "Process") -> None:
     for signo, action in process.actions.items():
         if action.handler not in (SIG_DFL, SIG_IGN):
             _mirror(signo, DEFAULT)
-    process.actions = {s: Action(SIG_IGN) for s, a in process.actions.items() if a.handler == SIG_IGN}
+    process.actions = {
+        s: Action(SIG_IGN) for s, a in process.actions.items() if a.handler == SIG_IGN
+    }
 
 
 def deliver(task: "Task", interrupted: bool = False) -> bool:
@@ -108,7 +110,11 @@ def force(task: "Task", signo: int, code: int, address: int, trap: int = 0) -> N
     """A synchronous signal of the task's own making (kernel force_sig_fault): can be neither blocked nor ignored."""
     action = task.process.actions.get(signo, DEFAULT)
     if action.handler in (SIG_DFL, SIG_IGN) or bit(signo) & task.blocked:
-        die(task, signo, f"si_code {code} at {address:#x}, pc {task.cpu.get(task.arch.engine.pc):#x}")
+        die(
+            task,
+            signo,
+            f"si_code {code} at {address:#x}, pc {task.cpu.get(task.arch.engine.pc):#x}",
+        )
     _enter_handler(task, signo, fault_info(signo, code, address, trap), action, task.blocked)
 
 

@@ -39,8 +39,10 @@ class Task:
         self.arch: Architecture = process.arch
         self.memory: AddressSpace = process.memory
         self.view: View = process.view
-        self.blocked = 0  # signal mask: bit n-1 is signal n, generic numbering; mirrored to the host thread
-        self.restore_mask: int | None = None  # mask to go back to after a call that changed it (sigsuspend, ppoll)
+        # signal mask: bit n-1 is signal n, generic numbering; mirrored to the host thread
+        self.blocked = 0
+        # mask to go back to after a call that changed it (sigsuspend, ppoll)
+        self.restore_mask: int | None = None
         self.alternate_stack = (0, 0, 0)  # sp, size, SS_ flags as set by sigaltstack(2)
         self.clear_child_tid = 0  # guest address, futex-woken when the task ends
         self.robust_list = 0  # guest address of struct robust_list_head

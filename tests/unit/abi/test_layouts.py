@@ -62,7 +62,8 @@ NOT_COMPARED = {("flock", "mips"): ("l_sysid", "l_pid")}
 
 
 def find(name: str) -> type[Layout]:
-    return next(vars(module)[name] for module in MODULES if name in vars(module))
+    found: type[Layout] = next(vars(m)[name] for m in MODULES if name in vars(m))
+    return found
 
 
 CASES = [(name, isa) for name, (_, _, isas, _) in DECLARATIONS.items() for isa in isas]

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from runtime import arch
-from runtime.arch.table import load_table
+from runtime.arch.table import Row, load_table
 from tests.unit.compilers import COMPILERS
 from tests.unit.source_files import TOP
 
@@ -37,7 +37,7 @@ def test_rows(name: str):
     rows = load_table(name)
     assert {row.variant for row in rows.values()} <= VARIANTS
     assert all(number == row.number for number, row in rows.items())
-    by_entry = {}
+    by_entry: dict[tuple[str, str], Row] = {}
     for row in rows.values():
         if row.entry != "ni_syscall":
             twin = by_entry.setdefault((row.entry, row.variant), row)
