@@ -46,8 +46,8 @@ CPU revision\t: 0
     page_sizes=(4096, 16384, 65536),
     default_page=4096,
     address_top=1 << 48,
-    # The kernel's 48-bit layout begins its mappings below 2^48; ours begin below 2^45, half the size of the arena, so that
-    # guest memory can be linear in it (the other half is for what cannot be).
+    # The kernel's 48-bit layout begins its mappings below 2^48; ours begin below 2^45, half the size of the arena, so
+    # that guest memory can be linear in it (the other half is for what cannot be).
     mmap_top=0x1FFF_F000_0000,
     et_dyn_base=0x1555_5555_0000,
     stack_top=0x1FFF_FFFF_0000,
