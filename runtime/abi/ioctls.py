@@ -169,6 +169,7 @@ SPECIAL: dict[str, tuple[int, str]] = {
     "TCSETSF2": (0x402C542D, "w 54 2d 44s"),
     "TIOCGPTPEER": (0x5441, "- 54 41 -"),
     "SIOCGIFCONF": (0x8912, ""),
+    "FS_IOC_FIEMAP": (0xC020660B, "rw 66 0b 2Q4I"),
 }
 # Numbers of their own.
 TTY: dict[str, dict[str, int]] = {

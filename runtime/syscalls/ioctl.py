@@ -7,7 +7,7 @@ from runtime._core import SYS, address
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi import ioctls, termios
-from runtime.abi.errors import EBADF, ENOTTY, GuestError
+from runtime.abi.errors import EBADF, EBADR, EINVAL, ENOTTY, GuestError
 from runtime.abi.ioctls import Ioctl
 from runtime.syscalls.hostflags import host_open_flags
 from runtime.syscalls.kinds import Fd, UInt, ULong
@@ -24,6 +24,8 @@ IFNAMSIZ = 16
 HOST_IFREQ = 40  # bytes
 TCGETS2, TCSETS2 = 0x802C542A, 0x402C542B
 TCSETS_TO_TCSETS2 = {"TCSETS": 0x402C542B, "TCSETSW": 0x402C542C, "TCSETSF": 0x402C542D}
+FIEMAP_EXTENTS_LARGEST = 0xFFFFFFFF // 56  # fs/ioctl.c: FIEMAP_MAX_EXTENTS, less the header
+FIEMAP_CHUNK = 4096  # extents asked of the host at once, whatever room a guest says it has
 reported: set[int] = set()  # requests this process has had a log line for
 
 
@@ -145,6 +147,35 @@ def _ifconf(task: "Task", fd: int, found: Ioctl, argument: int) -> int:
     return result
 
 
+# Files -------------------------------------------------------------------------------------------------------------
+def _fiemap(task: "Task", fd: int, found: Ioctl, argument: int) -> int:
+    """FS_IOC_FIEMAP: struct fiemap (linux/fiemap.h) with an array of extents behind it, their number in the head.
+
+    A guest with room for more than FIEMAP_CHUNK extents gets so many; only the extent with FIEMAP_EXTENT_LAST ends a
+    program's questions."""
+    prefix, access = task.arch.model.prefix, task.memory.access
+    head, extent = "2Q4I", "5Q4I"
+    guest = struct.Struct(prefix + head)
+    start, length, flags, mapped, count, reserved = guest.unpack(access.read(argument, guest.size))
+    if count > FIEMAP_EXTENTS_LARGEST:
+        raise GuestError(EINVAL)
+    room = min(count, FIEMAP_CHUNK)
+    host = bytearray(guest.size + room * struct.calcsize("=" + extent))
+    struct.pack_into("=" + head, host, 0, start, length, flags, mapped, room, reserved)
+    result = wait(SYS["ioctl"], fd, found.host, host)
+    start, length, flags, mapped, room, reserved = struct.unpack_from("=" + head, host)
+    if result >= 0:
+        filled = min(mapped, room) * struct.calcsize("=" + extent)
+        records = struct.iter_unpack(
+            "=" + extent, memoryview(host)[guest.size : guest.size + filled]
+        )
+        data = b"".join(struct.pack(prefix + extent, *values) for values in records)
+        access.write(argument + guest.size, data)
+    if result >= 0 or result == -EBADR:  # the flags that the file system does not know
+        access.write(argument, guest.pack(start, length, flags, mapped, count, reserved))
+    return result
+
+
 SPECIAL: "dict[str, Callable[[Task, int, Ioctl, int], int]]" = {
     "TCGETS": _get_termios,
     "TCGETS2": _get_termios,
@@ -156,5 +187,6 @@ SPECIAL: "dict[str, Callable[[Task, int, Ioctl, int], int]]" = {
     "TCSETSF2": _set_termios,
     "TIOCGPTPEER": _peer,
     "SIOCGIFCONF": _ifconf,
+    "FS_IOC_FIEMAP": _fiemap,
     "ifreq": _ifreq,
 }

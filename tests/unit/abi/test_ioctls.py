@@ -14,6 +14,7 @@ HEADERS = [
     "asm/termios.h",
     "asm/ioctls.h",
     "linux/fs.h",
+    "linux/fiemap.h",
     "linux/sockios.h",
     "linux/nsfs.h",
     "linux/loop.h",

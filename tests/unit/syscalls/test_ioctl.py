@@ -148,3 +148,25 @@ def test_interfaces(guest):
         families = [guest.read(buffer + at + 16, "H")[0] for at in range(0, length, size)]
         assert set(families) <= {socket.AF_INET}
         assert set(names) <= {name.encode() for _, name in socket.if_nameindex()}
+
+
+def test_extents_are_the_hosts_own(guest):
+    """FS_IOC_FIEMAP, asked of the host too: the same answer, or the same refusal (tmpfs has no extents)."""
+    fd = os.open("extents", os.O_RDWR | os.O_CREAT)
+    for at in (0, 1 << 20, 3 << 20):
+        os.pwrite(fd, b"x" * 100_000, at)
+    os.fsync(fd)
+    head, extent = "2Q4I", "5Q4I"
+    question = (0, (1 << 64) - 1, 1, 0, 2, 0)
+    host = bytearray(struct.pack("=" + head, *question) + bytes(2 * struct.calcsize("=" + extent)))
+    room = guest.room(len(host))
+    guest.table.write(room, struct.pack(guest.model.prefix + head, *question))
+    try:
+        fcntl.ioctl(fd, 0xC020660B, host)
+    except OSError as error:
+        assert guest.call("ioctl", fd, number(guest, "FS_IOC_FIEMAP"), room) == -error.errno
+        return
+    assert guest.call("ioctl", fd, number(guest, "FS_IOC_FIEMAP"), room) == 0
+    both = head + 2 * extent
+    assert guest.read(room, both) == struct.unpack("=" + both, host)
+    assert guest.read(room, head)[3] == 2
