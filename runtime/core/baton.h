@@ -15,11 +15,13 @@
 #include <mutex>
 #include <vector>
 
+#include "signals.h"
+
 namespace octavo {
 
 class Baton {
   public:
-    // Not zero: the runner should give way at the next block. Tested by translated code.
+    // Not zero: the runner should give way at the next block.
     std::atomic<int> give_way{0};
 
     void take(bool urgent) {
@@ -65,7 +67,8 @@ class Baton {
     void ask(Waiter& waiter) {
         waiter.urgent = true;
         urgent_++;
-        give_way.store(1, std::memory_order_relaxed);
+        give_way.store(1, std::memory_order_seq_cst);
+        g_leave.store(1, std::memory_order_seq_cst);
     }
     void grant(Waiter* waiter) {
         held_ = true;

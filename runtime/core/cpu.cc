@@ -187,6 +187,9 @@ int Cpu::run() {
 int Cpu::attempt() {
     Engine& e = *engine;
     e.attention = &slot.attention;
+    g_leave.store(0, std::memory_order_seq_cst);
+    if (e.wants_out())
+        g_leave.store(1, std::memory_order_seq_cst);
     e.execute();
     // A block may run on into the next page. When that cannot be fetched, what lies before it is
     // still to be done: go there instruction by instruction.

@@ -25,6 +25,12 @@ void must(uc_err err, const char* what) {
         throw std::runtime_error(std::string(what) + ": " + uc_strerror(err));
 }
 
+// As uc_emu_stop, for translated code that looks at g_leave first.
+void stop_here(uc_engine* uc) {
+    g_leave.store(1, std::memory_order_seq_cst);
+    uc_emu_stop(uc);
+}
+
 void on_interrupt(uc_engine* uc, uint32_t number, void* user) {
     auto* engine = static_cast<Engine*>(user);
     engine->why = stop::TRAP;
@@ -32,12 +38,12 @@ void on_interrupt(uc_engine* uc, uint32_t number, void* user) {
     for (uint32_t trap : engine->facts.syscall_traps)
         if (trap == number)
             engine->why = stop::SYSCALL;
-    uc_emu_stop(uc);
+    stop_here(uc);
 }
 
 void on_syscall_instruction(uc_engine* uc, void* user) {
     static_cast<Engine*>(user)->why = stop::SYSCALL;
-    uc_emu_stop(uc);
+    stop_here(uc);
 }
 
 // Reached only when `Engine::fill` found a fault: say so, and Unicorn leaves with the exact program
@@ -359,7 +365,7 @@ void Engine::guest_bus_error(uint64_t host, uint64_t pc, uint64_t link, uint64_t
             return;
     }
     fault(guest, access, mapped::BEYOND, false);
-    uc_emu_stop(uc);
+    stop_here(uc);
     target_->loop_exit(cs_);
 }
 

@@ -116,8 +116,8 @@ class Engine {
     // True: filled. False: there was a fault; `why` and the fault are set unless it was a probe.
     bool fill(const Target& target, void* cs, uint64_t address, int access, int mmu, bool probe);
     bool wants_out() const {
-        return baton.give_way.load(std::memory_order_relaxed) ||
-               attention->load(std::memory_order_relaxed);
+        return baton.give_way.load(std::memory_order_seq_cst) ||
+               attention->load(std::memory_order_seq_cst);
     }
     void guest_bus_error(uint64_t host, uint64_t pc, uint64_t link, uint64_t stack, bool store);
     uc_context* pristine = nullptr;  // registers after reset

@@ -63,6 +63,7 @@ void leave_delay_slot(Word* state) {
     void __real_tcg_gen_callN_##T(void*, void*, void*, int, void**);                               \
     void __real_gen_intermediate_code_##T(void*, void*, int);                                      \
     void* __real_tb_gen_code_##T(void*, uint64_t, uint64_t, uint32_t, int);                        \
+    void __real_tlb_reset_dirty_by_vaddr_##T(void*, Word, Word);                                   \
     void __real_restore_state_to_opc_##T(void*, void*, Word*);                                     \
     }                                                                                              \
     static const octavo::Target target_##T = {                                                     \
@@ -80,7 +81,9 @@ void leave_delay_slot(Word* state) {
     /* The real one looks at its own return address, so it has to be jumped to. */                 \
     extern "C" __attribute__((optimize("O2"))) void __wrap_helper_check_exit_request_##T(          \
         uc_engine* uc, uint32_t in_slot) {                                                         \
-        if (__builtin_expect(Engine::of_thread()->wants_out(), 0) && !in_slot)                     \
+        if (__builtin_expect(!octavo::g_leave.load(std::memory_order_relaxed), 1))                 \
+            return;                                                                                \
+        if (Engine::of_thread()->wants_out() && !in_slot)                                          \
             uc_emu_stop(uc);                                                                       \
         __real_helper_check_exit_request_##T(uc, in_slot);                                         \
     }                                                                                              \
@@ -106,6 +109,12 @@ void leave_delay_slot(Word* state) {
         void* tb = __real_tb_gen_code_##T(cs, pc, base, flags, how);                               \
         engine->translating = false;                                                               \
         return tb;                                                                                 \
+    }                                                                                              \
+    /* Unicorn looks through the whole TLB for entries through which this code could be written,   \
+     * after each block. No page that cannot be written has one. */                                \
+    extern "C" void __wrap_tlb_reset_dirty_by_vaddr_##T(void* cs, Word start, Word length) {       \
+        if (Engine::of_thread()->table->writable(start, length))                                   \
+            __real_tlb_reset_dirty_by_vaddr_##T(cs, start, length);                                \
     }                                                                                              \
     extern "C" void __wrap_cpu_loop_exit_restore_##T(void* cs, uintptr_t host_pc) {                \
         if (host_pc)                                                                               \

@@ -229,6 +229,11 @@ bool PageTable::lookup(uint64_t guest, Mapping& found) {
     return m != nullptr;
 }
 
+bool PageTable::writable(uint64_t guest, uint64_t length) {
+    Mapping m;
+    return !lookup(guest, m) || (m.perms & W) || m.end - guest < length;
+}
+
 bool PageTable::reverse(uint64_t offset, uint64_t& guest) {
     std::unique_lock hold(lock_, std::try_to_lock);  // called from a signal handler
     if (!hold.owns_lock())

@@ -142,6 +142,7 @@ void record(Slot* slot, int signo, const siginfo_t* info) {
     memcpy(slot->info, info, sizeof slot->info);
     slot->signo.store(signo, std::memory_order_release);
     slot->attention.fetch_or(SIGNAL, std::memory_order_seq_cst);
+    g_leave.store(1, std::memory_order_seq_cst);
 }
 
 // This is not a thread of the guest: give the signal to one that is. rt_tgsigqueueinfo would carry
@@ -269,6 +270,7 @@ void slot_unbind(Slot* slot) {
 
 void slot_kick(Slot* slot) {
     slot->attention.fetch_or(KICK, std::memory_order_seq_cst);
+    g_leave.store(1, std::memory_order_seq_cst);
     int tid = slot->tid.load();
     if (tid && slot->in_syscall.load(std::memory_order_seq_cst))
         raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), tid, KICK_SIGNAL);

@@ -15,6 +15,12 @@ constexpr int NOT_DONE = 512;  // what Python calls ERESTART, which errno.h has 
 
 enum Attention : int { KICK = 1, SIGNAL = 2 };
 
+// Somebody may want the running task out of guest code: a kick, a recorded signal, a waiter for the
+// baton, or a stop that was asked for inside. One word for the whole process, because every block of
+// translated code looks at it; who is meant is found out afterwards. Raised after the precise word
+// it announces, lowered only by Cpu::attempt before it looks at those.
+inline std::atomic<int> g_leave{0};
+
 struct Slot {
     std::atomic<int> attention{0};  // level-triggered; host_syscall.cc's assembly tests it
     std::atomic<int> in_syscall{
