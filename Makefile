@@ -48,8 +48,8 @@ run: build $(ROOT)/etc/os-release ## run a shell, a pipeline and perl of Debian 
 
 test: build ## run the tests: the quick ones, then the guest programs on every architecture
 	$(TOOLS)/install-packages.sh test
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest -m "$(if $(filter 0,$(shell id -u)),(guest or root),guest) and not slow" -n 2
+	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -m "$(if $(filter 0,$(shell id -u)),(guest or root),guest) and not slow" -n $(JOBS)
 
 check: build ## formatting, lint, types, import directions
 	$(TOOLS)/install-packages.sh check

@@ -6,12 +6,13 @@ import struct
 import sys
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from runtime import image
 from runtime._core import HOST_MACHINE
 from runtime.image import Image, ImageError
+from tests.effort import tries
 from tests.elf_files import ET_DYN, KINDS, PT_GNU_STACK, PT_INTERP, PT_PHDR, elf, segment, write
 
 TEXT = segment(offset=0, vaddr=0x400000, filesz=0x300, flags=5)
@@ -274,9 +275,7 @@ def _look_quietly(path, content: bytes) -> None:
         assert found.min_align & (found.min_align - 1) == 0
 
 
-SAME_DIRECTORY = settings(
-    max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+SAME_DIRECTORY = tries(300, HealthCheck.function_scoped_fixture)
 
 
 @SAME_DIRECTORY

@@ -4,11 +4,12 @@ import itertools
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime import _core
 from runtime._core import MemoryFault, R, W, X
+from tests.effort import tries
 from tests.unit.core.machine import Machine
 
 PAGE = 4096
@@ -53,7 +54,7 @@ def apply(table, model, limited, step):
         limited.update(page for page in pages if page in model)
 
 
-@settings(max_examples=300, deadline=None)
+@tries(300)
 @given(st.lists(change, max_size=20))
 def test_against_a_dictionary(steps):
     table = _core.PageTable(ARENA, PAGE)
@@ -87,7 +88,7 @@ def test_against_a_dictionary(steps):
     assert table.ranges() == []
 
 
-@settings(max_examples=200, deadline=None)
+@tries(200)
 @given(
     st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), min_size=1, max_size=6),
     st.integers(0, 6 * PAGE),

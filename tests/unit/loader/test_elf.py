@@ -6,7 +6,7 @@ import struct
 import traceback
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from runtime import arch as arches
@@ -23,6 +23,7 @@ from runtime.memory.space import AddressSpace
 from runtime.policy import PageSizes, decide
 from runtime.rootfs import View, sysroot
 from tests import elf_files
+from tests.effort import tries
 from tests.elf_files import ET_DYN, KINDS, PT_GNU_STACK, PT_INTERP, PT_PHDR, segment, write
 
 R, W, X = 1, 2, 4
@@ -415,9 +416,7 @@ def test_whatever_is_identified_is_loaded_or_refused(tmp_path):
     in_a_child(damaged_programs, tmp_path)
 
 
-@settings(
-    max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@tries(400, HealthCheck.function_scoped_fixture)
 @given(
     st.sampled_from(sorted(KINDS)),
     st.lists(

@@ -5,11 +5,12 @@ import os
 import subprocess
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from runtime.image import ImageError
 from runtime.loader import script
+from tests.effort import tries
 
 ECHO = b"/bin/echo"
 
@@ -79,9 +80,7 @@ def test_as_the_kernel(tmp_path, content):
     compare(tmp_path, content)
 
 
-@settings(
-    max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@tries(100, HealthCheck.function_scoped_fixture)
 @given(
     st.lists(
         st.sampled_from([b"/bin/echo", b" ", b"\t", b"\n", b"\0", b"x", b" " * 120, b"y" * 110])

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.memory.areas import GROWSDOWN, Area, AreaMap, File
+from tests.effort import tries
 
 UNITS = 48
 FILE = File(dev=1, ino=7, name=b"/lib")
@@ -53,7 +54,7 @@ def apply(areas: AreaMap, model: Model, steps: list[Any]) -> None:
 
 
 @given(operations)
-@settings(max_examples=300, deadline=None)
+@tries(300)
 def test_every_unit_is_as_the_model_says(steps: list[Any]) -> None:
     areas, model = AreaMap(), Model()
     apply(areas, model, steps)
@@ -83,7 +84,7 @@ def test_every_unit_is_as_the_model_says(steps: list[Any]) -> None:
 
 
 @given(operations, spans)
-@settings(max_examples=200, deadline=None)
+@tries(200)
 def test_questions_about_a_range(steps: list[Any], span: tuple[int, int]) -> None:
     areas, model = AreaMap(), Model()
     apply(areas, model, steps)
@@ -101,7 +102,7 @@ def test_questions_about_a_range(steps: list[Any], span: tuple[int, int]) -> Non
 
 
 @given(operations, st.integers(1, 10), st.sampled_from([1, 2, 4]), st.integers(0, 3))
-@settings(max_examples=300, deadline=None)
+@tries(300)
 def test_gaps(steps: list[Any], length: int, align: int, residue: int) -> None:
     """Also in the middle of a history: what the search remembers must not hide a gap."""
     areas, model = AreaMap(), Model()

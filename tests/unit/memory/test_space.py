@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime._core import MemoryFault
@@ -17,6 +17,7 @@ from runtime.memory.flags import (
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
 )
+from tests.effort import tries
 from tests.unit.memory.fakes import Beyond, SimulatedFile, SimulatedHost
 from tests.unit.memory.machine import PAIRS, Machine
 
@@ -164,7 +165,7 @@ class Pair:
 
 @pytest.mark.parametrize(("guest", "host"), PAIRS)
 @given(steps)
-@settings(max_examples=120, deadline=None)
+@tries(120)
 def test_as_a_kernel_with_the_guests_page(guest: int, host: int, history: list[Any]) -> None:
     pair = Pair(guest, host)
     for what, *arguments in history:

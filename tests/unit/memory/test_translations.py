@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.memory.translations import Identity, Translations
+from tests.effort import tries
 
 UNITS = 16
 LIB, OTHER = (1, 2, 3, 4, 5, 0), (1, 9, 3, 4, 5, 0)
@@ -74,7 +75,7 @@ class Machine:
 
 
 @given(steps)
-@settings(max_examples=500, deadline=None)
+@tries(500)
 def test_nothing_stale_is_ever_run(history: list[Any]) -> None:
     machine = Machine()
     for what, (start, end) in history:
