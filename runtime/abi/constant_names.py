@@ -34,6 +34,10 @@ GENERIC: dict[str, dict[str, int]] = {
         "SA_RESTART": 0x10000000, "SA_NODEFER": 0x40000000, "SA_RESETHAND": 0x80000000,
         "SA_RESTORER": 0x4000000,
     },
+    "si_code": {  # those that are no cause of one signal
+        "SI_USER": 0, "SI_QUEUE": -1, "SI_TIMER": -2, "SI_MESGQ": -3, "SI_ASYNCIO": -4, "SI_SIGIO": -5,
+        "SI_TKILL": -6,
+    },
     "resource": {
         "RLIMIT_CPU": 0, "RLIMIT_FSIZE": 1, "RLIMIT_DATA": 2, "RLIMIT_STACK": 3, "RLIMIT_CORE": 4,
         "RLIMIT_RSS": 5, "RLIMIT_NPROC": 6, "RLIMIT_NOFILE": 7, "RLIMIT_MEMLOCK": 8,

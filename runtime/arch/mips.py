@@ -134,6 +134,7 @@ machine\t\t\t: Octavo
             "SIGURG": 21, "SIGIO": 22, "SIGSTOP": 23, "SIGTSTP": 24, "SIGCONT": 25, "SIGTTIN": 26, "SIGTTOU": 27,
             "SIGVTALRM": 28, "SIGPROF": 29, "SIGXCPU": 30, "SIGXFSZ": 31,
         },
+        si_code={"SI_ASYNCIO": -2, "SI_TIMER": -3, "SI_MESGQ": -4},
         sighow={"SIG_BLOCK": 1, "SIG_UNBLOCK": 2, "SIG_SETMASK": 3},
         sa_flags={"SA_SIGINFO": 8, "SA_NOCLDWAIT": 0x10000},
         resource={"RLIMIT_NOFILE": 5, "RLIMIT_AS": 6, "RLIMIT_RSS": 7, "RLIMIT_NPROC": 8, "RLIMIT_MEMLOCK": 9},

@@ -23,6 +23,7 @@ from runtime.task.signals import (
     force,
     set_action,
 )
+from runtime.task.vfork import release_parent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -196,20 +197,24 @@ def sigreturn(task: "Task") -> None:
 
 
 # --- sending ---------------------------------------------------------------------------------------------------------
+# A vfork child may be the one that the signal kills, without a word: its parent gets the child's stores before.
 
 
 @syscall
 def kill(task: "Task", pid: Int, signo: Signal) -> int:
+    release_parent(task.process, last=False)
     return quick_syscall(SYS["kill"], pid, signo)
 
 
 @syscall
 def tkill(task: "Task", tid: Int, signo: Signal) -> int:
+    release_parent(task.process, last=False)
     return quick_syscall(SYS["tkill"], tid, signo)
 
 
 @syscall
 def tgkill(task: "Task", pid: Int, tid: Int, signo: Signal) -> int:
+    release_parent(task.process, last=False)
     return quick_syscall(SYS["tgkill"], pid, tid, signo)
 
 

@@ -119,7 +119,7 @@ def guest_info(arch: "Architecture", info: SigInfo) -> bytes:
     error_at, code_at = (8, 4) if arch.siginfo_code_first else (4, 8)
     put(0, 4, encode("signal", info.signo))
     put(error_at, 4, info.error)
-    put(code_at, 4, info.code)
+    put(code_at, 4, encode("si_code", info.code))
     if info.kind == "fault":
         put(union, long, info.address)
     elif info.kind == "poll":
@@ -154,13 +154,13 @@ def to_host_info(task: "Task", address: int, signo: int) -> bytes:
     union = 16 if long == 8 else 12
     code_at = 4 if arch.siginfo_code_first else 8
 
-    def take(offset: int, size: int) -> int:
-        return int.from_bytes(data[offset : offset + size], order)
+    def take(offset: int, size: int, signed: bool = False) -> int:
+        return int.from_bytes(data[offset : offset + size], order, signed=signed)
 
     host = bytearray(SIZE)
     for at, size, value in (
         (0, 4, signo),
-        (8, 4, take(code_at, 4)),
+        (8, 4, arch.constants.decode("si_code", take(code_at, 4, True)) & 0xFFFFFFFF),
         (16, 4, take(union, 4)),
         (20, 4, take(union + 4, 4)),
         (24, 8, take(union + 8, long)),

@@ -243,10 +243,10 @@ CASE(restarted_calls) {
   pid_t target = getpid(), pid = start();
   if (pid == 0) {
     for (int i = 0; i < 3; i++) {
-      usleep(10000);
+      usleep(40000); /* signals of one number that are pending together are one */
       kill(target, SIGUSR1);
     }
-    usleep(10000);
+    usleep(40000);
     write(ends[1], "r", 1);
     _exit(0);
   }

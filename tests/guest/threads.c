@@ -12,7 +12,11 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static volatile long counter;
 static _Atomic long atomic_counter;
+#if __GCC_ATOMIC_LLONG_LOCK_FREE == 2
 static _Atomic uint64_t atomic_wide;
+#else
+static uint64_t atomic_wide;
+#endif
 
 static void deadline(struct timespec *at, long milliseconds) {
   clock_gettime(CLOCK_REALTIME, at);
@@ -55,7 +59,13 @@ static void *add(void *rounds) {
     counter++;
     pthread_mutex_unlock(&mutex);
     atomic_counter++;
+#if __GCC_ATOMIC_LLONG_LOCK_FREE == 2
     atomic_wide += UINT64_C(1) << 33;
+#else /* 32-bit processors without it would need a library */
+    pthread_mutex_lock(&mutex);
+    atomic_wide += UINT64_C(1) << 33;
+    pthread_mutex_unlock(&mutex);
+#endif
   }
   return NULL;
 }
@@ -297,7 +307,7 @@ static void *refuse(void *unused) {
   (void)unused;
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
   atomic_counter = 1;
-  usleep(20000);
+  usleep(200000); /* the first pthread_cancel loads a library */
   counter++;
   pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
   pthread_testcancel();
@@ -392,7 +402,7 @@ static void *crash(void *unused) {
 }
 static void *sleep_long(void *unused) {
   (void)unused;
-  usleep(100000);
+  usleep(2000000);
   _exit(55);
 }
 
