@@ -317,6 +317,16 @@ class Pivot(Step):
         os.chdir(b"/")
 
 
+def _terminal() -> bytes | None:
+    """The terminal on standard input, output or error, the first that is one."""
+    for fd in range(3):
+        try:
+            return os.ttyname(fd).encode()
+        except OSError:
+            continue
+    return None
+
+
 def plan(root: bytes, user: bool) -> "list[Step]":
     """The steps, in order. `root`: a real path; `user`: a user namespace is needed."""
     dev = _inside(root, b"/dev")
@@ -334,6 +344,9 @@ def plan(root: bytes, user: bool) -> "list[Step]":
         Mount(b"devpts", dev + b"/pts", b"devpts", terminals),
         Mount(b"/dev/shm", dev + b"/shm", optional=True),
     ]
+    if (terminal := _terminal()) is not None:
+        # The one we were started on is of the host's devpts; under this name ttyname(3) finds it.
+        steps.append(Mount(terminal, dev + b"/console", optional=True))
     steps += [Link(dev + b"/" + name, target) for name, target in LINKS]
     if os.path.exists(b"/etc/resolv.conf") and os.path.isdir(_inside(root, b"/etc")):
         target = _inside(root, b"/etc") + b"/resolv.conf"
