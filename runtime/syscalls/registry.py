@@ -183,9 +183,17 @@ class SyscallTable:
             for i in range(0, size * count, size)
         )
 
-    def dispatch(self, task: "Task") -> "int | None":
-        """Carry out the call in task.cpu.call. The result in the generic errno numbering, or None."""
-        registers = task.cpu.call
+    def number(self, entry: str) -> int:
+        """The number of the first row with this kernel entry. KeyError."""
+        for number, row in self.rows.items():
+            if row.entry == entry:
+                return number
+        raise KeyError(entry)
+
+    def dispatch(self, task: "Task", registers: "tuple[int, ...] | None" = None) -> "int | None":
+        """Carry out the call in `registers`, or task.cpu.call. The result in the generic errno numbering, or None."""
+        if registers is None:
+            registers = task.cpu.call
         call = self.find(registers[0])
         if call is None:
             result: int | None = self.unknown(task, registers[0])

@@ -86,7 +86,7 @@ def fault(task: "Task", stop: int) -> None:
         if not breakpoint_here(task):
             force(task, SIGILL, ILLOPN, task.cpu.get(task.arch.engine.pc))
     elif stop == Stop.BREAKPOINT:
-        task.process.commpage_entries[task.cpu.get(task.arch.engine.pc)](task)
+        commpage_call(task)
     else:
         known = task.arch.engine.traps.get(task.cpu.trap)
         if known is None:
@@ -95,6 +95,26 @@ def fault(task: "Task", stop: int) -> None:
         if known[0] == SIGILL and breakpoint_here(task):
             return
         force(task, *known, task.cpu.get(task.arch.engine.pc), task.cpu.trap)
+
+
+def commpage_call(task: "Task") -> None:
+    """A function call to an address that stands for a system call (x86 vsyscall): its first arguments are in the
+    registers that a system call's are in, and it returns to the address on the stack."""
+    cpu, engine = task.cpu, task.arch.engine
+    number = task.process.commpage_entries[cpu.get(engine.pc)]
+    sp, size = cpu.get(engine.sp), task.arch.model.pointer
+    try:
+        back = int.from_bytes(task.memory.access.read(sp, size), task.arch.model.endian)
+    except (GuestError, MemoryFault):
+        force(task, SIGSEGV, MAPERR, sp)
+        return
+    arguments = cpu.get_many(engine.argument_registers)
+    result = task.process.syscalls.dispatch(task, (number, *arguments))
+    if result is None or result == -ERESTART:  # not of the calls that are reached like this
+        return
+    cpu.set(engine.sp, sp + size)
+    cpu.set(engine.pc, back)
+    cpu.set_result(result if result >= 0 else -task.arch.constants.errno_to_guest(-result))
 
 
 def breakpoint_here(task: "Task") -> bool:

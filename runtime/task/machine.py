@@ -58,6 +58,13 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
         file_name=lambda fd: file_name(process, fd),
     )
     process.syscalls = process.make_syscalls(arch)
+    process.commpage_entries = {
+        address: process.syscalls.number(entry)
+        for *_, entries in arch.commpages
+        for address, entry in entries
+    }
+    if process.commpage_entries:
+        process.engine.breakpoints(list(process.commpage_entries))
     if process.settings.fast_calls and process.trace is None:
         process.engine.fast_calls(process.syscalls.fast())
     return Cpu(process.engine)

@@ -131,8 +131,8 @@ class Process:
         self.timers: set[int] = set()  # POSIX timers that exist on the host (timers.py)
         # RLIMIT_ number -> (soft, hard) kept off the host (limits.py)
         self.limits: dict[int, tuple[int, int]] = {}
-        # guest address -> what a jump there does
-        self.commpage_entries: dict[int, Callable[[Task], None]] = {}
+        # guest address -> number of the system call that a function call there stands for
+        self.commpage_entries: dict[int, int] = {}
         self.reserved_fds: set[int] = set()  # descriptors of our own that the guest may not close
         self.vfork: int | None = None  # descriptor to the parent that waits for our exec or exit
         self.executable = b""  # host path of the program: /proc/self/exe
