@@ -2,19 +2,16 @@
 // Unicorn's own, for every target in libunicorn.a. CMakeLists.txt lists the same names and targets.
 //
 // They also mend five things of Unicorn 2.1.4 that cannot be mended from outside:
-// - exceptions of mips, ppc and riscv reach the interrupt hook with the program counter already
-// moved on, by a guess: it
-//   is noted here before that (loop_exit_restore);
-// - a mips fault in a delay slot leaves "in a delay slot" set, which would make the next
-// instruction that runs, in a signal
-//   handler say, the end of that branch: such state is restored to the branch itself, as the
-//   processor's EPC is;
+// - exceptions of mips, ppc and riscv reach the interrupt hook with the program counter already moved
+//   on, by a guess: it is noted here before that (loop_exit_restore);
+// - a mips fault in a delay slot leaves "in a delay slot" set, which would make the next instruction
+//   that runs, in a signal handler say, the end of that branch: such state is restored to the branch
+//   itself, as the processor's EPC is;
 // - a mips block of hundreds of instructions overflows the translator's temporaries;
-// - a mips translation that is left in the middle (its next page cannot be fetched) leaves a
-// pointer to a temporary that
-//   the next one would use;
+// - a mips translation that is left in the middle (its next page cannot be fetched) leaves a pointer
+//   to a temporary that the next one would use;
 // - an illegal instruction first in a riscv block gives a block of size 0, whose "last byte" is on
-// the page before.
+//   the page before.
 #include "engine.h"
 
 namespace {

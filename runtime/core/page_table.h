@@ -100,7 +100,8 @@ class PageTable {
     void limit(uint64_t guest, uint64_t length);
     std::vector<Mapping> ranges();
     bool lookup(uint64_t guest, Mapping& found);
-    bool writable(uint64_t guest, uint64_t length);  // a byte of the range may be, as far as is known
+    // A byte of the range may be, as far as is known.
+    bool writable(uint64_t guest, uint64_t length);
     // The guest address that an arena offset is mapped at, preferring accessible mappings; false if
     // none.
     bool reverse(uint64_t offset, uint64_t& guest);

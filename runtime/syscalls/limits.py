@@ -46,9 +46,10 @@ def setrlimit(task: "Task", resource: Resource, rlim: Address) -> int:
 
 @syscall
 def prlimit64(task: "Task", pid: Int, resource: Resource, new: Address, old: Address) -> int:
-    """prlimit(2): struct rlimit64 on every ABI. The limits of another process are its host's; those about memory
-    can be
-    read there and not set."""
+    """prlimit(2): struct rlimit64 on every ABI. The limits of another process are its host's.
+
+    Those about memory can be read there and not set.
+    """
     access, prefix = task.memory.access, task.arch.model.prefix
     values = struct.unpack(prefix + "QQ", access.read(new, 16)) if new else None
     own = pid in (0, task.process.leader)

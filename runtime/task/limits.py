@@ -1,9 +1,8 @@
 """Resource limits that concern guest memory: kept for the guest, off the host.
 
 RLIMIT_AS, RLIMIT_DATA and RLIMIT_STACK are about the address space a program sees. On the host they would count our
-arena and the engine's buffers, and a modest `ulimit -v` would end Octavo instead of failing the guest's mmap. All
-other
-limits are the host's own. fork copies them with the Process; execve keeps it.
+arena and the engine's buffers, and a modest `ulimit -v` would end Octavo instead of failing the guest's mmap.
+All other limits are the host's own. fork copies them with the Process; execve keeps it.
 """
 
 import struct
