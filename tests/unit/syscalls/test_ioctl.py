@@ -2,8 +2,8 @@
 
 import fcntl
 import os
-import select
 import pty
+import select
 import socket
 import struct
 import termios
