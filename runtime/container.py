@@ -16,21 +16,18 @@ import errno
 import os
 
 from runtime._core import SYS, quick_syscall
+from runtime.abi.linux import AT_FDCWD, AT_RECURSIVE, CLONE_NEWNS, CLONE_NEWUSER, MS_BIND, O_PATH
 from runtime.walk import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CLONE_NEWNS, CLONE_NEWUSER = 0x0002_0000, 0x1000_0000
 MS_RDONLY, MS_NOSUID, MS_NOEXEC = 0x1, 0x2, 0x8
-MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x4_0000
 MNT_DETACH = 2
 MOUNT_ATTR_RDONLY = 1
-AT_FDCWD, AT_RECURSIVE = -100, 0x8000
-O_PATH = 0o10000000
 
 DEVICES = (b"null", b"zero", b"full", b"random", b"urandom", b"tty")
 LINKS = (

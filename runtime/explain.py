@@ -15,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 from runtime import arch as arches
 from runtime import config, image, policy, rootfs
 from runtime._core import HOST_MACHINE, HOST_PAGE
+from runtime.abi.linux import AT_FDCWD
 from runtime.image import Image, ImageError
 from runtime.loader import script
 
@@ -101,7 +102,7 @@ def _view(root: str | None, prefix: str) -> "View":
 
 
 def _open(view: "View", path: bytes) -> Image:
-    dirfd, host = view.resolve(rootfs.AT_FDCWD, path, True)
+    dirfd, host = view.resolve(AT_FDCWD, path, True)
     fd = image.open_program(dirfd, host, path)
     try:
         return image.identify(fd, path)
@@ -268,7 +269,7 @@ def _libraries(report: "Report", view: "View", program: Image) -> "list[Report]"
 
 def _open_library(view: "View", path: bytes, program: Image) -> int | None:
     """A descriptor of the library if it is one for this program's architecture."""
-    dirfd, host = view.resolve(rootfs.AT_FDCWD, path, True)
+    dirfd, host = view.resolve(AT_FDCWD, path, True)
     fd = os.open(
         host, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=None if dirfd < 0 else dirfd
     )

@@ -17,9 +17,9 @@ import struct
 
 from runtime import arch
 from runtime._core import HOST_MACHINE, KICK_SIGNAL, SYS, quick_syscall
+from runtime.abi.linux import AT_FDCWD, PATH_MAX, S_IFDIR, S_IFMT, S_IFREG
 
 HEAD = 1024  # bytes of the one read that holds header, program headers and interpreter of nearly every file
-PATH_MAX = 4096
 HEADERS_MAX = 65536  # bytes of program headers, as load_elf_phdrs
 
 ELF_MAGIC = b"\x7fELF"
@@ -40,9 +40,8 @@ _MACHINES = {
 }  # fmt: skip
 
 _AT_EMPTY_PATH = 0x1000
-_AT_EACCESS, _AT_FDCWD, _X_OK = 0x200, -100, 1
+_AT_EACCESS, _X_OK = 0x200, 1
 _F_SETSIG, _F_SETOWN_EX, _F_SETLEASE, _F_OWNER_TID, _F_RDLCK, _F_UNLCK = 10, 15, 1024, 0, 0, 2
-_S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
 _OPEN_FLAGS = (
     os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 )  # a FIFO or terminal must not stop or adopt us
@@ -210,7 +209,7 @@ def open_program(dirfd: int, host_path: bytes, path: bytes, follow: bool = True)
     """
     try:
         flags = _OPEN_FLAGS if follow else _OPEN_FLAGS | os.O_NOFOLLOW
-        fd = os.open(host_path, flags, dir_fd=None if dirfd == _AT_FDCWD else dirfd)
+        fd = os.open(host_path, flags, dir_fd=None if dirfd == AT_FDCWD else dirfd)
     except OSError as error:
         raise ImageError(error.errno or errno.EIO, path, _open_reason(error)) from None
     try:
@@ -224,9 +223,9 @@ def open_program(dirfd: int, host_path: bytes, path: bytes, follow: bool = True)
 def check_executable(fd: int, path: bytes) -> None:
     """ImageError(EACCES) unless execve would take the open file: not a directory or device, x bit, exec mount."""
     mode = os.fstat(fd).st_mode
-    if mode & _S_IFMT == _S_IFDIR:
+    if mode & S_IFMT == S_IFDIR:
         raise ImageError(errno.EACCES, path, "is a directory")
-    if mode & _S_IFMT != _S_IFREG:
+    if mode & S_IFMT != S_IFREG:
         raise ImageError(errno.EACCES, path, "is not a regular file")
     if _being_written(fd):
         raise ImageError(errno.ETXTBSY, path, "is open for writing")
@@ -274,7 +273,7 @@ def identify(fd: int, path: bytes) -> Image:
     The descriptor stays the caller's in both cases.
     """
     status = os.fstat(fd)
-    if status.st_mode & _S_IFMT == _S_IFDIR:
+    if status.st_mode & S_IFMT == S_IFDIR:
         raise ImageError(errno.EACCES, path, "is a directory")
     try:
         head = os.pread(fd, HEAD, 0)

@@ -16,16 +16,15 @@ import errno
 import os
 
 from runtime import container
+from runtime.abi.linux import AT_FDCWD, S_IFDIR, S_IFMT, S_IFREG
 from runtime.walk import walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-AT_FDCWD = -100
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_S_IFMT, _S_IFREG, _S_IFDIR = 0o170000, 0o100000, 0o040000
 _KERNEL = (b"proc", b"dev", b"sys")
 
 
@@ -170,9 +169,7 @@ def _executable(view: View, guest: bytes) -> bool:
         dirfd, host = view.resolve(AT_FDCWD, guest, True)
         at = None if dirfd == AT_FDCWD else dirfd
         mode = os.stat(host, dir_fd=at).st_mode
-        return mode & _S_IFMT == _S_IFREG and os.access(
-            host, os.X_OK, dir_fd=at, effective_ids=True
-        )
+        return mode & S_IFMT == S_IFREG and os.access(host, os.X_OK, dir_fd=at, effective_ids=True)
     except OSError:
         return False
 
@@ -201,7 +198,7 @@ def check_root(root: bytes) -> bytes:
             "no such directory" if error.errno == errno.ENOENT else (error.strerror or "").lower()
         )
         raise RootError(error.errno or errno.EIO, f"root {name}: {reason}") from None
-    if mode & _S_IFMT != _S_IFDIR:
+    if mode & S_IFMT != S_IFDIR:
         raise RootError(errno.ENOTDIR, f"root {name}: is not a directory")
     if not os.access(real, os.X_OK | os.R_OK, effective_ids=True):
         raise RootError(

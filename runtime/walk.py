@@ -7,9 +7,9 @@ at the wrong moment can lead a step outside: this is no security boundary.
 import errno
 import os
 
-LINKS = 40  # the kernel's limit of symbolic links in one path (MAXSYMLINKS)
+from runtime.abi.linux import S_IFLNK, S_IFMT
 
-_S_IFMT, _S_IFLNK = 0o170000, 0o120000
+LINKS = 40  # the kernel's limit of symbolic links in one path (MAXSYMLINKS)
 
 
 def walk(root: bytes, path: bytes, follow: bool, missing: bool = False) -> bytes | None:
@@ -36,7 +36,7 @@ def walk(root: bytes, path: bytes, follow: bool, missing: bool = False) -> bytes
             mode = os.lstat(host).st_mode
         except OSError:
             return host if missing and not any(names) else None
-        if mode & _S_IFMT == _S_IFLNK and (follow or directory_wanted or any(names)):
+        if mode & S_IFMT == S_IFLNK and (follow or directory_wanted or any(names)):
             links += 1
             if links > LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), host)

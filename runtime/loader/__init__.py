@@ -9,11 +9,11 @@ import os
 
 from runtime import image as images
 from runtime.abi.errors import GuestError
+from runtime.abi.linux import AT_FDCWD
 from runtime.image import Image, ImageError
 from runtime.loader import commpages, elf, script, stack
 from runtime.loader.elf import LoadedImage
 from runtime.loader.stack import Credentials, StackImage
-from runtime.rootfs import AT_FDCWD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,14 +8,13 @@ from struct import iter_unpack, pack
 
 from runtime._core import MemoryFault, R, W
 from runtime.abi.errors import E2BIG, EFAULT, EINVAL, ENAMETOOLONG, GuestError
+from runtime.abi.linux import PATH_MAX, UIO_MAXIOV
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime._core import PageTable
     from runtime.abi.layout import DataModel
 
-PATH_MAX = 4096  # bytes with the NUL (limits.h)
-UIO_MAXIOV = 1024  # include/uapi/linux/uio.h
 MAX_ARG_STRLEN = (
     131072  # bytes of one argument with its NUL: 32 pages of the kernel's smallest page
 )

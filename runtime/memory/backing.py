@@ -18,6 +18,7 @@ from time import time_ns
 
 from runtime import _core
 from runtime.abi.errors import EBADF, EINVAL, ENOMEM, GuestError
+from runtime.abi.linux import O_ACCMODE, O_PATH
 from runtime.memory.areas import BACKED, MAYSHARE, NORESERVE, Area, File
 from runtime.memory.flags import (
     MADV_DONTNEED,
@@ -87,9 +88,7 @@ class Descriptor:
         self.file = file
 
 
-O_ACCMODE = 3
 O_APPEND = 0o2000
-O_PATH = 0o10000000
 PIPE_BYTES = 1 << 12  # always fits an empty pipe, also one at the user's pipe limit
 # A file changed so lately that a further change could leave its times as they are (they tick with the host's timer).
 RACY_NS = 20_000_000

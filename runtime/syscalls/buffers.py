@@ -10,6 +10,7 @@ import struct
 from runtime._core import SYS, R, W
 from runtime._core import syscall as wait
 from runtime.abi.errors import EFAULT, EINVAL, GuestError
+from runtime.abi.linux import UIO_MAXIOV
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["R", "W", "buffer_spans", "host_iovec", "transfer", "vector_spans"]
 
-UIO_MAXIOV = 1024  # linux/uio.h: segments of one call
 MAX_COUNT = (
     0x7FFFFFFF  # INT_MAX; the host's kernel rounds it down to its own MAX_RW_COUNT (linux/fs.h)
 )

@@ -12,6 +12,7 @@ import struct
 from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime.abi.errors import EFAULT, EINVAL
+from runtime.abi.linux import OVERFLOW_ID
 from runtime.syscalls.kinds import Address, Argument, Int
 from runtime.syscalls.registry import syscall
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from runtime.syscalls.kinds import Decoder
     from runtime.task.task import Task
 
-OVERFLOW_ID = 65534  # /proc/sys/kernel/overflowuid's default
 NGROUPS_MAX = 65536
 CAPABILITY_VERSION_1 = 0x19980330
 

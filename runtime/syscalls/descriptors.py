@@ -10,6 +10,7 @@ from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EBADF, GuestError
+from runtime.abi.linux import F_GETFD
 from runtime.syscalls.hostflags import host_open_flags
 from runtime.syscalls.kinds import Address, Fd, OpenFlags, Text, UInt
 from runtime.syscalls.registry import syscall
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from runtime.syscalls.kinds import Decoder
     from runtime.task.task import Task
 
-F_GETFD = 1
 CLOSE_RANGE_UNSHARE = 2
 
 

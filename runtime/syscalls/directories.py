@@ -15,6 +15,7 @@ from runtime._core import SYS, W
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, GuestError
+from runtime.abi.linux import S_IFDIR, S_IFMT, SEEK_CUR, SEEK_SET
 from runtime.syscalls.buffers import buffer_spans
 from runtime.syscalls.kinds import Address, Fd, OutBuffer, UInt
 from runtime.syscalls.registry import syscall
@@ -35,8 +36,6 @@ HEADER = struct.Struct(
 )  # struct linux_dirent64: d_ino, d_off, d_reclen, d_type; then the name
 ROOM = 32768  # bytes asked of the host at once, at most
 LONGEST = 280  # bytes of a linux_dirent64 with a name of NAME_MAX, rounded up
-SEEK_SET, SEEK_CUR = 0, 1
-S_IFMT, S_IFDIR = 0o170000, 0o40000
 
 
 class Cookies:

@@ -10,6 +10,7 @@ import struct
 from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
+from runtime.abi.linux import AT_FDCWD, SIGCHLD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +18,12 @@ if TYPE_CHECKING:
 
     from runtime.task.task import Task
 
-AT_FDCWD = -100
 COUNTER = 8  # bytes of eventfd's and timerfd's number
 SIGNAL_RECORD = 128  # struct signalfd_siginfo, linux/signalfd.h
 _SIGNAL = "IiiIIiIIIIiiQQQQHHiQI28s"
 EVENT_HEADER = 16  # struct inotify_event without the name
 MOST = 1 << 16  # bytes of records read at once: more is a promise of room
-CLD_EXITED, SIGCHLD = 1, 17
+CLD_EXITED = 1
 _LINK_MOST = 64
 
 

@@ -7,6 +7,17 @@ from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi import structs
 from runtime.abi.errors import EBADF, EINVAL, EOVERFLOW, GuestError
+from runtime.abi.linux import (
+    F_DUPFD,
+    F_DUPFD_CLOEXEC,
+    F_GETFD,
+    F_GETFL,
+    F_GETLK,
+    F_SETFD,
+    F_SETFL,
+    F_SETLK,
+    F_SETLKW,
+)
 from runtime.syscalls.hostflags import generic_open_flags, host_open_flags
 from runtime.syscalls.kinds import FcntlCommand, Fd, ULong
 from runtime.syscalls.registry import syscall
@@ -18,12 +29,11 @@ if TYPE_CHECKING:
     from runtime.abi.layout import CStruct
     from runtime.task.task import Task
 
-F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW = range(8)
 F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_GETLK64, F_SETLK64, F_SETLKW64 = range(8, 15)
 F_SETOWN_EX, F_GETOWN_EX, F_GETOWNER_UIDS = 15, 16, 17
 F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW = 36, 37, 38
 F_SETLEASE, F_GETLEASE, F_NOTIFY = 1024, 1025, 1026
-F_DUPFD_QUERY, F_CREATED_QUERY, F_CANCELLK, F_DUPFD_CLOEXEC = 1027, 1028, 1029, 1030
+F_DUPFD_QUERY, F_CREATED_QUERY, F_CANCELLK = 1027, 1028, 1029
 F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS = 1031, 1032, 1033, 1034
 F_GET_RW_HINT, F_SET_RW_HINT, F_GET_FILE_RW_HINT, F_SET_FILE_RW_HINT = 1035, 1036, 1037, 1038
 

@@ -5,7 +5,7 @@ import struct
 from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime.abi.errors import EFAULT, EINVAL, GuestError
-from runtime.syscalls.hostflags import AT_FDCWD, AT_SYMLINK_NOFOLLOW
+from runtime.abi.linux import AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from runtime.syscalls.kinds import Address, Fd, Int, OptionalPath, Path
 from runtime.syscalls.registry import syscall
 from runtime.syscalls.status import located

@@ -13,26 +13,6 @@ _MOVED = 0o740000
 _to = dict(zip(_GENERIC, _HOSTS.get(HOST_MACHINE, _GENERIC), strict=True))
 _same = all(generic == host for generic, host in _to.items())
 
-O_ACCMODE = 0o3
-O_RDONLY = 0
-O_WRONLY = 0o1
-O_RDWR = 0o2
-O_CREAT = 0o100
-O_EXCL = 0o200
-O_TRUNC = 0o1000
-O_NONBLOCK = 0o4000
-O_DIRECTORY = 0o200000
-O_NOFOLLOW = 0o400000
-O_CLOEXEC = 0o2000000
-O_PATH = 0o10000000
-
-AT_FDCWD = -100
-AT_SYMLINK_NOFOLLOW = 0x100
-AT_REMOVEDIR = 0x200
-AT_SYMLINK_FOLLOW = 0x400
-AT_NO_AUTOMOUNT = 0x800
-AT_EMPTY_PATH = 0x1000
-
 
 def host_open_flags(generic: int) -> int:
     """Generic open flags as the host numbers them."""

@@ -11,10 +11,10 @@ from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EBADF, EINVAL, EOVERFLOW, GuestError
+from runtime.abi.linux import F_GETFL, O_ACCMODE, O_WRONLY, SEEK_SET
 from runtime.syscalls.buffers import R, W, buffer_spans, host_iovec, transfer, vector_spans
 from runtime.syscalls.directories import guest_position, host_position
 from runtime.syscalls.event_data import read_converted, write_converted
-from runtime.syscalls.hostflags import O_ACCMODE, O_WRONLY
 from runtime.syscalls.kinds import (
     Address,
     Fd,
@@ -32,9 +32,6 @@ from runtime.syscalls.registry import syscall
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.task.task import Task
-
-F_GETFL = 3
-SEEK_SET = 0
 
 
 # Fast twins exist for the plain calls; the registry's table decides per architecture, see SyscallTable.fast.

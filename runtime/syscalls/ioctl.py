@@ -9,6 +9,7 @@ from runtime._core import syscall as wait
 from runtime.abi import ioctls, termios
 from runtime.abi.errors import EBADF, EBADR, EINVAL, ENOTTY, GuestError
 from runtime.abi.ioctls import Ioctl
+from runtime.abi.linux import F_GETFD
 from runtime.syscalls.hostflags import host_open_flags
 from runtime.syscalls.kinds import Fd, UInt, ULong
 from runtime.syscalls.registry import syscall
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from runtime.task.task import Task
 
-F_GETFD = 1
 IFNAMSIZ = 16
 HOST_IFREQ = 40  # bytes
 TCGETS2, TCSETS2 = 0x802C542A, 0x402C542B

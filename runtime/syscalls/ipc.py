@@ -13,9 +13,10 @@ from runtime._core import syscall as wait
 from runtime.abi.errors import E2BIG, EINVAL, ENOSYS
 from runtime.abi.ipc_structs import msqid64_ds, semid64_ds, shmid64_ds
 from runtime.abi.layout import DataModel, Layout
+from runtime.abi.linux import MAX_ERRNO
 from runtime.syscalls.kinds import Address, Int, Long, Size, UInt, ULong
 from runtime.syscalls.multiplexer import multiplex
-from runtime.syscalls.registry import MAX_ERRNO, syscall
+from runtime.syscalls.registry import syscall
 from runtime.syscalls.timespecs import HOST_TIMESPEC, Codec, TimesOut, TimespecInOut, long_codec
 
 TYPE_CHECKING = False

@@ -11,6 +11,7 @@ with the decoder, or None when the register already is the value.
 """
 
 from runtime.abi.errors import GuestError
+from runtime.abi.linux import PATH_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     Decoder = Callable[[Task, int], Any]
     T = TypeVar("T")
 
-PATH_MAX = 4096  # linux/limits.h, bytes with the NUL
 SHOWN_BYTES = 32  # of a buffer or string, as strace shows by default
 
 

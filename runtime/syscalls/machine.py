@@ -10,16 +10,16 @@ written.
 import struct
 
 from runtime.abi.errors import EINVAL, ENOSYS, EPERM
+from runtime.abi.linux import SIGTRAP, TRAP_BRKPT
 from runtime.syscalls.kinds import Address, Int, UInt, ULong
 from runtime.syscalls.registry import syscall
 from runtime.task.futex import swap32
-from runtime.task.signals import SIGTRAP, force
+from runtime.task.signals import force
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.task.task import Task
 
-TRAP_BRKPT = 1  # si_code, asm-generic/siginfo.h
 # asm/prctl.h (x86)
 ARCH_SET_GS, ARCH_SET_FS, ARCH_GET_FS, ARCH_GET_GS = 0x1001, 0x1002, 0x1003, 0x1004
 # asm/sysmips.h

@@ -11,6 +11,7 @@ from runtime._core import SYS, MemoryFault, R, W, address
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, EMSGSIZE, ENOBUFS, GuestError
+from runtime.abi.linux import SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_UDP, UIO_MAXIOV
 from runtime.syscalls.buffers import host_iovec, read_iovec
 from runtime.syscalls.socket_addresses import ADDRESS_MAX, HostAddress, guest_bytes, host_address
 
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
     from runtime.syscalls.buffers import Spans
     from runtime.task.task import Task
 
-UIO_MAXIOV = 1024
 CONTROL_MAX = 1 << 20  # more than any net.core.optmem_max: ENOBUFS
 MSG_CTRUNC = 0x8
 HOST_HEADER = 16
 HOST_MSGHDR = struct.Struct("=Qi4xQQQQi4x")
 
-SOL_IP, SOL_SOCKET, SOL_UDP, SOL_IPV6 = 0, 1, 17, 41
 SCM_RIGHTS, SCM_CREDENTIALS = 1, 2
 
 # (level, type) -> words of the data: struct codes, "l" for a long; "*" in front: as many as fit. Absent: 32-bit

@@ -7,8 +7,9 @@ from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi import structs
 from runtime.abi.errors import EINVAL, EOVERFLOW, EPERM, GuestError
+from runtime.abi.linux import AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, MS_BIND, MS_MOVE
 from runtime.rootfs import View
-from runtime.syscalls.hostflags import AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, host_open_flags
+from runtime.syscalls.hostflags import host_open_flags
 from runtime.syscalls.kinds import (
     Address,
     Fd,
@@ -45,7 +46,6 @@ FIELDS = (
     "f_flags",
 )
 UNLIMITED = (1 << 64) - 1  # f_files and f_ffree of file systems without a count
-MS_BIND, MS_MOVE = 0x1000, 0x2000
 HANDLE_HEAD = 8  # struct file_handle: handle_bytes, handle_type
 MAX_HANDLE_SZ = 128
 UMOUNT_NOFOLLOW = 8

@@ -6,6 +6,7 @@ from runtime._core import SYS, address
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EMSGSIZE
+from runtime.abi.linux import O_CREAT
 from runtime.syscalls.kinds import (
     Address,
     Fd,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from runtime.task.task import Task
 
 ATTRIBUTES = 8  # longs: flags, maxmsg, msgsize, curmsgs and four reserved
-O_CREAT = 0o100
 SIGEV_THREAD = 2
 COOKIE = 32  # bytes of NOTIFY_COOKIE_LEN, linux/mqueue.h
 MESSAGE_MOST = 1 << 24

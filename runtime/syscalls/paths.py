@@ -10,8 +10,7 @@ from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, ENOENT, ERANGE, GuestError
-from runtime.syscalls import procfs
-from runtime.syscalls.hostflags import (
+from runtime.abi.linux import (
     AT_FDCWD,
     AT_REMOVEDIR,
     AT_SYMLINK_FOLLOW,
@@ -23,8 +22,9 @@ from runtime.syscalls.hostflags import (
     O_PATH,
     O_TRUNC,
     O_WRONLY,
-    host_open_flags,
 )
+from runtime.syscalls import procfs
+from runtime.syscalls.hostflags import host_open_flags
 from runtime.syscalls.kinds import (
     Address,
     Fd,

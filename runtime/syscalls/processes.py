@@ -3,6 +3,7 @@
 from runtime._core import SYS, quick_syscall
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, EPERM, GuestError
+from runtime.abi.linux import AT_FDCWD, SIGCHLD
 from runtime.abi.structs import clone_args, rusage
 from runtime.syscalls.kinds import Address, Fd, Int, Out, Path, Size, ULong
 from runtime.syscalls.registry import syscall
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from runtime.task.task import Task
 
 SYS_wait4, SYS_waitid = SYS["wait4"], SYS["waitid"]
-SIGCHLD = 17
 # what kernel/fork.c knows, without CLONE_INTO_CGROUP and newer
 CLONE3_FLAGS = (1 << 33) - 1 & ~CSIGNAL
 
@@ -90,7 +90,7 @@ def clone3(task: "Task", args: Address, size: Size) -> int:
 
 @syscall
 def execve(task: "Task", path: Path, argv: Address, envp: Address) -> None:
-    _execute(task, -100, path, argv, envp, 0)
+    _execute(task, AT_FDCWD, path, argv, envp, 0)
 
 
 @syscall

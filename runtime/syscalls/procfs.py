@@ -20,15 +20,9 @@ from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EACCES, GuestError
+from runtime.abi.linux import AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, SIG_DFL, SIG_IGN
 from runtime.memory import report
-from runtime.syscalls.hostflags import (
-    AT_FDCWD,
-    O_CLOEXEC,
-    O_DIRECTORY,
-    O_NOFOLLOW,
-    O_PATH,
-    host_open_flags,
-)
+from runtime.syscalls.hostflags import host_open_flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +30,6 @@ if TYPE_CHECKING:
 
     from runtime.task.task import Task
 
-SIG_DFL, SIG_IGN = 0, 1
 MFD_CLOEXEC = 1
 MEMBERS = frozenset(
     (b"exe", b"maps", b"smaps", b"auxv", b"cmdline", b"environ", b"stat", b"status", b"mem")

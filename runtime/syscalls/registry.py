@@ -6,6 +6,7 @@ flavour (`Row.variant`). Binding a row to its handler happens at the first call 
 
 from runtime._core import ERESTART, MemoryFault
 from runtime.abi.errors import EFAULT, ENOSYS, GuestError
+from runtime.abi.linux import MAX_ERRNO
 from runtime.syscalls.kinds import Argument
 
 TYPE_CHECKING = False
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     Handler = Callable[..., int | None]
     F = TypeVar("F", bound=Handler)
 
-MAX_ERRNO = 4095  # linux/err.h
 FAST_WIDE = frozenset(
     {"lseek", "pread64", "pwrite64"}
 )  # an argument or result of 64 bits in one register

@@ -3,26 +3,14 @@
 from runtime._core import SYS, quick_syscall
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, ENOMEM, EPERM, GuestError
+from runtime.abi.linux import SIGKILL, SIGSEGV, SIGSTOP, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK
 from runtime.abi.structs import sigaction, stack_t
 from runtime.syscalls.kinds import Address, Fd, Int, SigHow, Signal, Size
 from runtime.syscalls.registry import syscall
 from runtime.syscalls.timespecs import TimespecIn
 from runtime.task.frames import BadFrame, on_alternate_stack, pop_frame
 from runtime.task.siginfo import put_host_info, to_host_info
-from runtime.task.signals import (
-    DEFAULT,
-    SI_KERNEL,
-    SIGKILL,
-    SIGNALS,
-    SIGSEGV,
-    SIGSTOP,
-    SS_AUTODISARM,
-    SS_DISABLE,
-    SS_ONSTACK,
-    Action,
-    force,
-    set_action,
-)
+from runtime.task.signals import DEFAULT, SI_KERNEL, SIGNALS, Action, force, set_action
 from runtime.task.vfork import release_parent
 
 TYPE_CHECKING = False

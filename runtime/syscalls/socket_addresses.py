@@ -7,6 +7,7 @@ import struct
 from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime.abi.errors import EINVAL, GuestError
+from runtime.abi.linux import AT_FDCWD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_CAN, AF_VSOCK = 1, 2, 10, 16, 17, 29, 40
 ADDRESS_MAX = 128  # sizeof(struct sockaddr_storage)
 UNIX_PATH_MAX = 108  # sun_path; all of it may be used, without a NUL
-AT_FDCWD = -100
 O_PATH_CLOEXEC = 0o12000000  # O_PATH | O_CLOEXEC, asm-generic
 
 # family -> (offset, bytes) of the members in the machine's byte order

@@ -11,12 +11,12 @@ import struct
 from runtime._core import SYS, address
 from runtime._core import quick_syscall as quick
 from runtime.abi.errors import EFAULT, EINVAL, GuestError
+from runtime.abi.linux import SOL_ICMPV6, SOL_IP, SOL_IPV6, SOL_RAW, SOL_SOCKET, SOL_TCP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.task.task import Task
 
-SOL_IP, SOL_SOCKET, SOL_TCP, SOL_IPV6, SOL_ICMPV6, SOL_RAW = 0, 1, 6, 41, 58, 255
 SO_RCVTIMEO_OLD, SO_SNDTIMEO_OLD = 20, 21
 SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF, SO_MAX_PACING_RATE = 26, 51, 47
 SO_PEERNAME, SO_TYPE, SO_ERROR = 28, 3, 4

@@ -11,9 +11,15 @@ from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime.abi import structs
 from runtime.abi.errors import EBADF, EFAULT, EINVAL, EOVERFLOW, GuestError
+from runtime.abi.linux import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    AT_NO_AUTOMOUNT,
+    AT_SYMLINK_NOFOLLOW,
+    OVERFLOW_ID,
+)
 from runtime.syscalls import procfs
 from runtime.syscalls.directories import fold_inode
-from runtime.syscalls.hostflags import AT_EMPTY_PATH, AT_FDCWD, AT_NO_AUTOMOUNT, AT_SYMLINK_NOFOLLOW
 from runtime.syscalls.kinds import Address, Fd, Int, OptionalPath, Path, UInt
 from runtime.syscalls.registry import syscall
 
@@ -29,7 +35,6 @@ STATX_BASIC_STATS = 0x7FF
 STATX_SIZE = 256
 STATX_RESERVED = 1 << 31
 MAX_NON_LFS = (1 << 31) - 1  # bytes of a file that a 32-bit off_t can hold
-OVERFLOW_ID = 65534  # fs/stat.c high2lowuid, of an id that does not fit 16 bits
 # struct statx of the host, linux/stat.h, without what follows dev_minor.
 STATX = struct.Struct("=IIQIIIHxxQQQQqIxxxxqIxxxxqIxxxxqIxxxxIIII")
 # All of it, for a guest whose bytes differ: the layout is the same on every ABI.

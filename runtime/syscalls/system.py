@@ -9,19 +9,9 @@ from runtime._core import SYS, MemoryFault, W
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINTR, EINVAL, EPERM, ESRCH, GuestError
+from runtime.abi.linux import AT_FDCWD, PATH_MAX, UIO_MAXIOV
 from runtime.syscalls.buffers import buffer_spans, read_iovec
-from runtime.syscalls.kinds import (
-    PATH_MAX,
-    Address,
-    Fd,
-    InBuffer,
-    Int,
-    OutBuffer,
-    Path,
-    Size,
-    UInt,
-    ULong,
-)
+from runtime.syscalls.kinds import Address, Fd, InBuffer, Int, OutBuffer, Path, Size, UInt, ULong
 from runtime.syscalls.registry import syscall
 
 TYPE_CHECKING = False
@@ -32,8 +22,6 @@ NAME_LENGTH = 65  # bytes of each of the six fields of struct new_utsname
 HOST_NAME_MAX = 64
 PERSONALITY_QUERY = 0xFFFFFFFF
 UNAME26 = 0x0020000  # personality(2)
-UIO_MAXIOV = 1024
-AT_FDCWD = -100
 
 
 # Names ---------------------------------------------------------------------------------------------------------------

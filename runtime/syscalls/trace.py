@@ -11,6 +11,7 @@ import os
 from runtime._core import SYS, quick_syscall
 from runtime.abi.constant_names import GENERIC
 from runtime.abi.errors import NAMES
+from runtime.abi.linux import MAX_ERRNO
 from runtime.syscalls.kinds import quote
 
 TYPE_CHECKING = False
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from runtime.task.siginfo import SigInfo
     from runtime.task.task import Task
 
-MAX_ERRNO = 4095  # linux/err.h
 ADDRESS_RESULTS = frozenset({"brk", "mmap", "mmap2", "mremap", "shmat"})
 SHOWN_WORDS = 32  # of an argument vector
 SIGNAL_NAMES = {number: name for name, number in GENERIC["signal"].items()}

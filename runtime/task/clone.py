@@ -4,17 +4,18 @@ import _thread
 
 from runtime._core import SYS, Cpu, MemoryFault, fork, quick_syscall, signal_mask
 from runtime.abi.errors import EAGAIN, EINVAL, GuestError
+from runtime.abi.linux import CLONE_NEWNS, SS_DISABLE
 from runtime.task import vfork
 from runtime.task.futex import exit_robust_list, wake
 from runtime.task.loop import run
-from runtime.task.signals import SS_DISABLE, reset_for_exec
+from runtime.task.signals import reset_for_exec
 from runtime.task.task import Task
 from runtime.task.timers import forget_timers
 
 CSIGNAL = 0xFF
 CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND = 0x100, 0x200, 0x400, 0x800
 CLONE_PIDFD, CLONE_PTRACE, CLONE_VFORK, CLONE_PARENT = 0x1000, 0x2000, 0x4000, 0x8000
-CLONE_THREAD, CLONE_NEWNS, CLONE_SYSVSEM, CLONE_SETTLS = 0x10000, 0x20000, 0x40000, 0x80000
+CLONE_THREAD, CLONE_SYSVSEM, CLONE_SETTLS = 0x10000, 0x40000, 0x80000
 CLONE_PARENT_SETTID, CLONE_CHILD_CLEARTID = 0x100000, 0x200000
 CLONE_DETACHED, CLONE_UNTRACED, CLONE_CHILD_SETTID = 0x400000, 0x800000, 0x1000000
 CLONE_CLEAR_SIGHAND = 0x1_0000_0000

@@ -6,6 +6,15 @@ return: what fails there ends the process, as in the kernel. The first program o
 
 from runtime._core import HOST_PAGE, SYS, address, open_fds, quick_syscall
 from runtime.abi.errors import EINVAL, GuestError
+from runtime.abi.linux import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
+    AT_SYMLINK_NOFOLLOW,
+    F_GETFD,
+    FD_CLOEXEC,
+    SIGSEGV,
+    SS_DISABLE,
+)
 from runtime.arch import load as load_architecture
 from runtime.image import ImageError
 from runtime.loader import Credentials, check, load, plan
@@ -14,7 +23,7 @@ from runtime.task.futex import exit_robust_list
 from runtime.task.limits import RLIMIT_STACK, give_to_host, soft_limit, take_from_host
 from runtime.task.loop import TaskEnd
 from runtime.task.machine import fit
-from runtime.task.signals import SIGSEGV, SS_DISABLE, die, reset_for_exec
+from runtime.task.signals import die, reset_for_exec
 from runtime.task.timers import delete_timers
 from runtime.task.vfork import release_parent
 
@@ -30,9 +39,7 @@ if TYPE_CHECKING:
     from runtime.task.process import Process
     from runtime.task.task import Task
 
-AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW = 0x1000, 0x100
 PR_SET_NAME = 15
-F_GETFD, FD_CLOEXEC = 1, 1
 COMM = 15  # bytes of a task's name
 
 
@@ -58,13 +65,13 @@ def prepare(
     argv: "Sequence[bytes]",
     envp: "Sequence[bytes]",
     *,
-    dirfd: int = -100,
+    dirfd: int = AT_FDCWD,
     flags: int = 0,
 ) -> Program:
     """Find out what running `path` means. ImageError, PageSizeError: it can't be run, nothing has changed."""
     fd = dirfd if flags & AT_EMPTY_PATH and not path else None
     name = b"/dev/fd/%d" % dirfd if fd is not None else path
-    if fd is None and dirfd != -100 and path[:1] != b"/":
+    if fd is None and dirfd != AT_FDCWD and path[:1] != b"/":
         name = b"/dev/fd/%d/%s" % (dirfd, path)  # what the kernel calls it (do_execveat_common)
     close_on_exec = fd is not None and quick_syscall(SYS["fcntl"], fd, F_GETFD) & FD_CLOEXEC
     found = plan(
@@ -73,7 +80,7 @@ def prepare(
         argv,
         envp,
         fd=fd,
-        dirfd=dirfd if fd is None else -100,
+        dirfd=dirfd if fd is None else AT_FDCWD,
         follow=not flags & AT_SYMLINK_NOFOLLOW,
         inaccessible=bool(close_on_exec),
     )

@@ -5,6 +5,7 @@ The layout is the architecture's FrameFacts.
 
 from runtime._core import MemoryFault
 from runtime.abi.errors import GuestError
+from runtime.abi.linux import SA_ONSTACK, SA_SIGINFO, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK
 from runtime.abi.structs import stack_t
 from runtime.task.siginfo import SIZE as INFO_SIZE
 from runtime.task.siginfo import guest_info
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from runtime.task.signals import Action
     from runtime.task.task import Task
 
-SA_SIGINFO, SA_ONSTACK, SA_RESTORER = 0x4, 0x08000000, 0x04000000
-SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 LONGEST_WORD = 8  # bytes; wider registers are byte strings
 
 

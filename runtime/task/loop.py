@@ -2,25 +2,12 @@
 
 from runtime._core import ERESTART, MemoryFault, Stop
 from runtime.abi.errors import GuestError
-from runtime.task.signals import (
-    ACCERR,
-    ADRERR,
-    ILLOPN,
-    MAPERR,
-    SIGBUS,
-    SIGILL,
-    SIGSEGV,
-    SIGTRAP,
-    deliver,
-    force,
-    rewind,
-)
+from runtime.abi.linux import SIGBUS, SIGILL, SIGSEGV, SIGTRAP, TRAP_BRKPT
+from runtime.task.signals import ACCERR, ADRERR, ILLOPN, MAPERR, deliver, force, rewind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.task.task import Task
-
-TRAP_BRKPT = 1  # si_code, asm-generic/siginfo.h
 
 
 class TaskEnd(BaseException):

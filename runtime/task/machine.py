@@ -4,6 +4,7 @@ Kept over execve as long as the next program has the same architecture and page 
 """
 
 from runtime._core import SYS, Arena, Cpu, Engine, PageTable, quick_syscall
+from runtime.abi.linux import AT_FDCWD, O_CLOEXEC, PATH_MAX
 from runtime.memory.backing import ArenaHost
 from runtime.memory.space import AddressSpace, Limits
 from runtime.task.limits import has_capability, soft_limit
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from runtime.task.process import Process
     from runtime.task.task import Task
 
-O_CLOEXEC = 0o2000000
 # bytes of host address space: twice what 32-bit guests can address
 ARENA = {32: 1 << 33, 64: 1 << 46}
 ARENA_LEAST = {32: 1 << 31, 64: 1 << 34}  # under RLIMIT_AS
@@ -103,7 +103,7 @@ def limits(arch: "Architecture", page: int) -> Limits:
 
 def min_address(page: int) -> int:
     """vm.mmap_min_addr as a kernel with this page size has it: the sysctl rounded up to its page, at least one page."""
-    fd = quick_syscall(SYS["openat"], -100, b"/proc/sys/vm/mmap_min_addr\0", O_CLOEXEC)
+    fd = quick_syscall(SYS["openat"], AT_FDCWD, b"/proc/sys/vm/mmap_min_addr\0", O_CLOEXEC)
     text = bytearray(32)
     count = quick_syscall(SYS["read"], fd, text, len(text)) if fd >= 0 else 0
     if fd >= 0:
@@ -114,6 +114,6 @@ def min_address(page: int) -> int:
 
 def file_name(process: "Process", fd: int) -> bytes:
     """What /proc/self/maps calls the file behind a descriptor: its path in the guest's view; empty without /proc."""
-    name = bytearray(4096)  # not a page: PATH_MAX
-    count = quick_syscall(SYS["readlinkat"], -100, b"/proc/self/fd/%d\0" % fd, name, len(name))
+    name = bytearray(PATH_MAX)
+    count = quick_syscall(SYS["readlinkat"], AT_FDCWD, b"/proc/self/fd/%d\0" % fd, name, len(name))
     return process.view.guest_path(bytes(name[:count])) if count > 0 else b""

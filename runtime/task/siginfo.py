@@ -1,5 +1,7 @@
 """siginfo_t: from the host's 128 bytes to the guest's and back, by what its code says it holds."""
 
+from runtime.abi.linux import SIGBUS, SIGCHLD, SIGFPE, SIGILL, SIGPOLL, SIGSEGV, SIGTRAP
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.arch.architecture import Architecture
@@ -7,8 +9,6 @@ if TYPE_CHECKING:
 
 SIZE = 128  # bytes, on every ABI
 
-SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV = 4, 5, 7, 8, 11
-SIGCHLD, SIGPOLL, SIGSYS = 17, 29, 31
 SI_TIMER, SI_SIGIO = -2, -5
 NSIGPOLL = 6  # codes of SIGPOLL, asm-generic/siginfo.h
 _FAULTS = frozenset((SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV))

@@ -7,6 +7,20 @@ All signal numbers here are generic; the guest's numbering appears in the frame 
 
 from runtime._core import KICK_SIGNAL, SYS, quick_syscall, signal_action, signal_mask
 from runtime.abi.errors import EINTR
+from runtime.abi.linux import (
+    SA_NOCLDSTOP,
+    SA_NOCLDWAIT,
+    SA_NODEFER,
+    SA_RESETHAND,
+    SA_RESTART,
+    SIG_DFL,
+    SIG_IGN,
+    SIGCHLD,
+    SIGCONT,
+    SIGSEGV,
+    SIGURG,
+    SIGWINCH,
+)
 from runtime.task.frames import push_frame
 from runtime.task.futex import exit_robust_lists
 from runtime.task.siginfo import fault_info, host_info
@@ -20,16 +34,8 @@ if TYPE_CHECKING:
     from runtime.task.siginfo import SigInfo
     from runtime.task.task import Task
 
-SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV = 4, 5, 6, 7, 8, 9, 11
-SIGPIPE, SIGCHLD, SIGCONT, SIGSTOP, SIGURG, SIGWINCH, SIGSYS = 13, 17, 18, 19, 23, 28, 31
-SIG_DFL, SIG_IGN = 0, 1
 SIGNALS = 64
 
-SA_NOCLDSTOP, SA_NOCLDWAIT, SA_SIGINFO = 0x1, 0x2, 0x4  # asm-generic/signal-defs.h
-SA_ONSTACK, SA_RESTART, SA_NODEFER = 0x08000000, 0x10000000, 0x40000000
-SA_RESETHAND, SA_RESTORER = 0x80000000, 0x04000000
-
-SS_ONSTACK, SS_DISABLE, SS_AUTODISARM = 1, 2, 1 << 31
 
 IGNORED_BY_DEFAULT = frozenset((SIGCHLD, SIGCONT, SIGURG, SIGWINCH))
 _HOST_DEFAULT, _HOST_IGNORE, _HOST_RECORD, _HOST_DEATH = 0, 1, 2, 3  # runtime._core.signal_action

@@ -7,6 +7,7 @@ on that: its child reports a failed exec by storing the errno.
 
 from runtime._core import ERESTART, SYS, MemoryFault, quick_syscall, syscall
 from runtime.abi.errors import GuestError
+from runtime.abi.linux import F_DUPFD_CLOEXEC, O_CLOEXEC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from runtime.task.task import Task
 
 OWN_DESCRIPTORS = 1000  # descriptors of our own start here, out of the guest's way
-F_DUPFD_CLOEXEC, O_CLOEXEC = 1030, 0o2000000
 
 
 def own_descriptor(fd: int) -> int:

@@ -31,8 +31,8 @@ RANK = {
     "runtime.syscalls.kinds": 2,  # how a call is declared and decoded: knows no family
     "runtime.syscalls.registry": 3,
     "runtime.syscalls.trace": 3,
-    "runtime.walk": 0,
-    "runtime.container": 1,
+    "runtime.walk": 1,
+    "runtime.container": 2,
     "runtime.rootfs": 2,  # paths only: loader and system calls ask it too
     "runtime.policy": 2,  # arithmetic only
     "runtime.config": 9,

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime import rootfs
-from runtime.rootfs import AT_FDCWD, InLayer, RootError, View
+from runtime.abi.linux import AT_FDCWD
+from runtime.rootfs import InLayer, RootError, View
 from runtime.walk import walk
 
 

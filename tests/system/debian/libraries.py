@@ -42,9 +42,12 @@ def processes():
     waiter.join(60)
     print("event", waiter.exitcode)
     block = shared_memory.SharedMemory(create=True, size=100)
-    block.buf[0] = 7
+    memory = block.buf
+    assert memory is not None
+    memory[0] = 7
+    del memory  # the block can't be closed while it is used
     again = shared_memory.SharedMemory(block.name)
-    print("shared", again.buf[0])
+    print("shared", bytes(again.buf or b"")[0])
     again.close()
     block.close()
     block.unlink()
@@ -94,7 +97,7 @@ def database():
     reader = threading.Thread(target=total, args=(results,))
     reader.start()
     reader.join()
-    others = multiprocessing.Queue()
+    others: multiprocessing.Queue[int] = multiprocessing.Queue()
     other = multiprocessing.Process(target=total, args=(others,))
     other.start()
     print("sums", results.get(), others.get(timeout=60))
@@ -117,7 +120,7 @@ def foreign():
     print("alarm", *got)
     one, other = socket.socketpair()
     one.send(b"x" * 10)
-    print("socket", len(other.recv(100)), os.cpu_count() > 0)
+    print("socket", len(other.recv(100)), (os.cpu_count() or 0) > 0)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import pytest
 from runtime._core import R, W
 from runtime.abi.errors import E2BIG, EFAULT, EINVAL, ENAMETOOLONG, GuestError
 from runtime.abi.layout import DataModel
-from runtime.memory.access import UIO_MAXIOV, Access
+from runtime.abi.linux import UIO_MAXIOV
+from runtime.memory.access import Access
 from runtime.memory.flags import MAP_ANONYMOUS, MAP_PRIVATE
 from tests.unit.memory.fakes import FakeTable, SimulatedHost
 

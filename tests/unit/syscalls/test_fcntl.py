@@ -127,9 +127,9 @@ def test_owner_and_the_rest(guest):
     assert guest.call("fcntl", reader, handlers.F_GETOWN_EX, other) == 0
     assert guest.read(other, "ii") == (1, os.getpid())
     assert guest.call("fcntl", reader, handlers.F_SETPIPE_SZ, 1 << 16) == 1 << 16
-    copy = guest.call("fcntl", reader, handlers.F_DUPFD_CLOEXEC, 100)
+    copy = guest.call("fcntl", reader, fcntl.F_DUPFD_CLOEXEC, 100)
     assert copy >= 100
-    assert guest.call("fcntl", copy, handlers.F_GETFD, 0) == 1
+    assert guest.call("fcntl", copy, fcntl.F_GETFD, 0) == 1
     assert guest.call("fcntl", reader, 4242, 0) == -EINVAL
     assert guest.call("fcntl", 999, 4242, 0) == -EBADF
     os.close(copy)
