@@ -33,7 +33,7 @@ RANK = {
     "runtime.syscalls.trace": 3,
     "runtime.walk": 1,
     "runtime.container": 2,
-    "runtime.rootfs": 2,  # paths only: loader and system calls ask it too
+    "runtime.rootfs": 3,  # paths only: loader and system calls ask it too
     "runtime.policy": 2,  # arithmetic only
     "runtime.config": 9,
     "runtime.run": 10,
