@@ -232,6 +232,18 @@ void Engine::invalidate(uint64_t offset, uint64_t length) {
     t_engine = outer;
 }
 
+void Engine::drop_code(uint64_t guest) {
+    constexpr uint64_t BLOCK = 128;  // no processor of ours has a larger one
+    Mapping m;
+    if (!target_ || !table->lookup(guest, m))
+        return;
+    uint64_t offset = (m.offset + (guest - m.start)) & ~(BLOCK - 1);
+    if (!table->code.test(offset >> table->page_shift))
+        return;
+    target_->tb_invalidate(uc, offset, offset + BLOCK);
+    counters.invalidations++;
+}
+
 void Engine::flush_held() {
     if (!target_ || fills_since_flush_ == 0)
         return;

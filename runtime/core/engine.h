@@ -75,6 +75,8 @@ class Engine {
 
     // Safe from any thread; they take the baton unless this thread has it.
     void invalidate(uint64_t offset, uint64_t length);
+    // The same for the cache block of a guest address, on the guest's own word, inside run().
+    void drop_code(uint64_t guest);
     void flush();
     void flush_range(uint64_t guest, uint64_t last);
     void breakpoints(const std::vector<uint64_t>& addresses);

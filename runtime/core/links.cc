@@ -139,6 +139,13 @@ void leave_delay_slot(Word* state) {
         *reinterpret_cast<void**>(context + DELAY_SLOT_FLAG) = nullptr;                            \
         __real_tcg_func_start_##T(context);                                                        \
     }
+// `icbi`: the program says that code has changed, perhaps through another mapping, which the engine cannot see.
+#define ONE_PPC(T)                                                                                 \
+    extern "C" void __real_helper_icbi_##T(void*, uint64_t);                                       \
+    extern "C" void __wrap_helper_icbi_##T(void* env, uint64_t address) {                          \
+        __real_helper_icbi_##T(env, address);                                                      \
+        Engine::of_thread()->drop_code(address);                                                   \
+    }
 // clang-format on
 
 ONE_TARGET(aarch64, uint64_t, false)
@@ -158,6 +165,7 @@ ONE_TARGET(sparc64, uint64_t, false)
 ONE_TARGET(x86_64, uint64_t, false)
 ONE_RISCV(riscv32)
 ONE_RISCV(riscv64)
+ONE_PPC(ppc64)
 ONE_MIPS(mips)
 ONE_MIPS(mips64)
 ONE_MIPS(mips64el)

@@ -3,8 +3,8 @@ processor.
 
 Nothing asks which architecture it is: a call is in the tables of those that have it, and what it needs to know is
 in the
-architecture's facts. Cache maintenance has nothing to do, as the engine drops translations when their bytes are
-written.
+architecture's facts. Cache maintenance has little to do, as the engine drops translations when their bytes are
+written where they are executed; but code may be written through another mapping, or into the file that is mapped.
 """
 
 import struct
@@ -34,6 +34,15 @@ def _set_tls(task: "Task", value: int) -> int:
     return 0
 
 
+def _drop_code(task: "Task", start: int, end: int) -> None:
+    """Forget what was translated from the guest's [start, end)."""
+    process = task.process
+    for first, last, offset, _ in process.table.ranges():
+        low, high = max(first, start), min(last, end)
+        if low < high:
+            process.engine.invalidate(offset + low - first, high - low)
+
+
 @syscall
 def arm_set_tls(task: "Task", value: ULong) -> int:
     """__ARM_NR_set_tls."""
@@ -55,7 +64,10 @@ def set_thread_area(task: "Task", address: ULong) -> int:
 @syscall
 def arm_cacheflush(task: "Task", start: Address, end: Address, flags: UInt) -> int:
     """__ARM_NR_cacheflush: EINVAL for a reversed range or flags, as in arch/arm/kernel/traps.c."""
-    return -EINVAL if end < start or flags else 0
+    if end < start or flags:
+        return -EINVAL
+    _drop_code(task, start, end)
+    return 0
 
 
 @syscall
@@ -79,7 +91,10 @@ def arm_usr32(task: "Task") -> int:
 @syscall
 def cacheflush(task: "Task", address: Address, size: ULong, caches: UInt) -> int:
     """cacheflush(2) of mips: ICACHE 1, DCACHE 2, both 3."""
-    return 0 if caches & ~3 == 0 else -EINVAL
+    if caches & ~3:
+        return -EINVAL
+    _drop_code(task, address, address + size)
+    return 0
 
 
 @syscall
@@ -113,7 +128,10 @@ def _atomic_set(task: "Task", address: int, value: int) -> int:
 @syscall
 def riscv_flush_icache(task: "Task", start: Address, end: Address, flags: ULong) -> int:
     """riscv_flush_icache(2): flag 1 is SYS_RISCV_FLUSH_ICACHE_LOCAL."""
-    return -EINVAL if flags & ~1 else 0
+    if flags & ~1:
+        return -EINVAL
+    _drop_code(task, start, end)
+    return 0
 
 
 @syscall

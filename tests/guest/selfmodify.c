@@ -20,10 +20,21 @@ static size_t page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 /* The low bit of a Thumb function pointer is no part of its address. */
 static uintptr_t mode_bits(function *code) { return (uintptr_t)code & 1; }
 
+/* What a program has to do after it has written code. libgcc's __clear_cache does nothing on powerpc. */
+static void code_changed(void *at) {
+#ifdef __powerpc__
+  for (char *line = at; line < (char *)at + CODE; line += 16)
+    __asm__ volatile("dcbst 0,%0; sync; icbi 0,%0" ::"r"(line) : "memory");
+  __asm__ volatile("sync; isync" ::: "memory");
+#else
+  __builtin___clear_cache((char *)at, (char *)at + CODE);
+#endif
+}
+
 static void plant(void *at, function *code) {
   function *volatile opaque = code; /* the compiler must not see through to the bytes */
   memcpy(at, (void *)((uintptr_t)opaque & ~(uintptr_t)1), CODE);
-  __builtin___clear_cache((char *)at, (char *)at + CODE);
+  code_changed(at);
 }
 
 static int call(void *at) { return ((function *)((uintptr_t)at | mode_bits(eleven)))(); }
@@ -76,10 +87,10 @@ CASE(two_views) {
   unsigned char *writer = mmap(NULL, page(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   unsigned char *runner = mmap(NULL, page(), PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
   plant(writer, eleven);
-  __builtin___clear_cache((char *)runner, (char *)runner + CODE);
+  code_changed(runner);
   number("first", call(runner));
   plant(writer, twelve);
-  __builtin___clear_cache((char *)runner, (char *)runner + CODE);
+  code_changed(runner);
   number("rewritten through the other", call(runner));
 }
 
@@ -92,7 +103,7 @@ CASE(read_into_code) {
   function *volatile other = twelve;
   MUST(write(ends[1], (void *)((uintptr_t)other & ~(uintptr_t)1), CODE));
   number("read", read(ends[0], at, CODE));
-  __builtin___clear_cache((char *)at, (char *)at + CODE);
+  code_changed(at);
   number("second", call(at));
 }
 
@@ -105,7 +116,7 @@ CASE(file_of_code) {
   number("mapped", call(at));
   opaque = thirteen;
   MUST(pwrite(fd, (void *)((uintptr_t)opaque & ~(uintptr_t)1), CODE, 0));
-  __builtin___clear_cache((char *)at, (char *)at + CODE);
+  code_changed(at);
   number("after the file changed", call(at));
 }
 

@@ -109,9 +109,9 @@ CASE(signals_from_keys) {
     MUST(ioctl(master, TIOCSWINSZ, &size));
     for (int i = 0; i < 300 && caught != SIGWINCH; i++) settle();
     show("resize", "%s", signal_name(caught));
+    signal(SIGQUIT, SIG_DFL); /* a background job of a shell starts with it ignored */
     pid_t victim = start();
     if (victim == 0) {
-      signal(SIGQUIT, SIG_DFL);
       pause();
       _exit(0);
     }
