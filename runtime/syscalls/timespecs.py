@@ -1,14 +1,13 @@
 """Kinds for times: timespec, timeval and what is made of them, in whichever width the row has.
 
 Two widths of a time word exist: `time32` rows have 32 bits, every other row has 64 (on a 64-bit ABI that is the
-native
-structure, on a 32-bit one __kernel_timespec). timeval and tms are made of longs on every row, so they need no
-variant.
-The handler sees plain ints; `TimesOut.put` takes them back.
+native structure, on a 32-bit one __kernel_timespec). timeval and tms are made of longs on every row, so they need no
+variant. The handler sees plain ints; `TimesOut.put` takes them back.
 """
 
 import struct
 
+from runtime.abi.errors import GuestError
 from runtime.syscalls.kinds import Argument
 
 TYPE_CHECKING = False
@@ -25,9 +24,11 @@ USEC = 1_000_000
 
 
 class Codec:
-    """Words of time in guest memory. `fields` (0 for timeval and longs) are the indexes of tv_nsec in 64-bit times
-    of a
-    32-bit ABI: the kernel looks at their low half only, the upper is padding in the C library's structure."""
+    """Words of time in guest memory.
+
+    `nanoseconds` (none for timeval and longs): the indexes of tv_nsec in 64-bit times of a 32-bit ABI. The kernel looks
+    at their low half only; the upper is padding in the C library's structure.
+    """
 
     __slots__ = ("nanoseconds", "size", "struct")
 
@@ -89,7 +90,7 @@ def _show(task: "Task", codec: Codec, raw: int) -> str:
         return "NULL"
     try:
         return "{" + ", ".join(map(str, codec.read(task, raw))) + "}"
-    except Exception:  # noqa: BLE001 (a trace never disturbs the program)
+    except GuestError:  # a trace never disturbs the program
         return hex(raw)
 
 
