@@ -153,9 +153,8 @@ class Access:
     # -- vectors of buffers -------------------------------------------------------------------------------------------
 
     def iovec(self, address: int, count: int) -> list[tuple[int, int]]:
-        """struct iovec[count] as [(base, length)], checked as lib/iov_iter.c import_iovec: EINVAL for too many
-        or a length
-        that is negative as ssize_t; the total is cut to MAX_RW_COUNT. EFAULT."""
+        """struct iovec[count] as [(base, length)], checked as lib/iov_iter.c import_iovec: EINVAL for too many or a
+        length that is negative as ssize_t; the total is cut to MAX_RW_COUNT. EFAULT."""
         if not 0 <= count <= UIO_MAXIOV:
             raise GuestError(EINVAL)
         if not count:
@@ -173,9 +172,8 @@ class Access:
         return buffers
 
     def gather(self, buffers: Sequence[tuple[int, int]], access: int) -> list[tuple[int, int]]:
-        """Host spans of a vector of guest buffers, in order. Ends at the first inaccessible byte; EFAULT when
-        that is the
-        first byte of all."""
+        """Host spans of a vector of guest buffers, in order. Ends at the first inaccessible byte; EFAULT when that is
+        the first byte of all."""
         found: list[tuple[int, int]] = []
         for base, length in buffers:
             if not length:

@@ -1,8 +1,7 @@
 """What the guest asked for: a sorted map of areas [start, end) with their attributes, as the kernel's VMA tree.
 
-Pure bookkeeping over integers: nothing here maps anything. Addresses and lengths are bytes; callers keep them
-aligned to
-the guest page (this file never asks for its size). Neighbours that differ in nothing are one area, as in
+Pure bookkeeping over integers: nothing here maps anything. Addresses and lengths are bytes; callers keep them aligned
+to the guest page (this file never asks for its size). Neighbours that differ in nothing are one area, as in
 /proc/PID/maps.
 """
 

@@ -1,6 +1,6 @@
-"""Numbers of mmap(2) and its relatives as Linux has them in asm-generic (x86, arm, arm64, riscv); other ABIs'
-numbers are
-translated before they come here. Source: include/uapi/asm-generic/mman-common.h, mman.h, linux/mman.h, linux/shm.h."""
+"""Numbers of mmap(2) and its relatives as Linux has them in asm-generic (x86, arm, arm64, riscv); other ABIs' numbers
+are translated before they come here. Source: include/uapi/asm-generic/mman-common.h, mman.h, linux/mman.h,
+linux/shm.h."""
 
 PROT_NONE = 0
 PROT_READ = 1

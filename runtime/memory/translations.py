@@ -1,9 +1,8 @@
 """Which code translations of the engine are still true, so that they survive munmap and execve.
 
-The engine keeps translations by arena offset. It sees every store by the guest and by `PageTable.write`, but
-not that the
-host's mmap put other bytes there. So this file records, for each arena range that was ever executable, from which bytes
-the translations were made, and asks for their removal exactly when other bytes become executable there.
+The engine keeps translations by arena offset. It sees every store by the guest and by `PageTable.write`, but not that
+the host's mmap put other bytes there. So this file records, for each arena range that was ever executable, from which
+bytes the translations were made, and asks for their removal exactly when other bytes become executable there.
 
 A record of a range is one of
   identity          translations were made from these bytes of this file, and the bytes are still there;

@@ -1,7 +1,5 @@
 """Process, user and group ids, capabilities. Host system calls are made raw, for the calling thread only, as the
-kernel has
-it: the
-guest's C library spreads a set*id over its threads itself.
+kernel has it: the guest's C library spreads a set*id over its threads itself.
 
 The 16-bit calls (variant uid16) exist on arm: -1 is 0xffff there, and ids that do not fit are shown as the
 overflow id.

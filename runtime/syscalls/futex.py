@@ -105,8 +105,7 @@ def _signed12(value: int) -> int:
 
 def wake_op_result(code: int, old: int) -> tuple[int, bool]:
     """FUTEX_WAKE_OP's arithmetic (kernel futex_atomic_op_inuser): the word's new value, and whether to wake the
-    second
-    queue. EINVAL or ENOSYS for an unknown operation."""
+    second queue. EINVAL or ENOSYS for an unknown operation."""
     shift = code >> 28 & 8
     operation, comparison = code >> 28 & 7, code >> 24 & 15
     operand, against = _signed12(code >> 12), _signed12(code)
@@ -133,8 +132,7 @@ def _wake_op(
     task: "Task", uaddr: int, op: int, count: int, count2: int, uaddr2: int, code: int
 ) -> int:
     """FUTEX_WAKE_OP for a guest of the other byte order. Only one task of a process runs guest code at a time, and
-    other
-    processes are met by compare-and-exchange."""
+    other processes are met by compare-and-exchange."""
     table = task.process.table
     first, second = host_word(task, uaddr, R), host_word(task, uaddr2, W)
     while True:

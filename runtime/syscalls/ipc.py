@@ -1,8 +1,8 @@
 """System V IPC: semaphores, shared memory, message queues; and `ipc`, the call that carries them on some ABIs.
 
-Objects are the host's, so that foreign and native programs meet. Only the "64" forms of the control structures
-exist here
-(IPC_64 in the command); without it a 32-bit ABI would mean structures that no C library has used since Linux 2.2.
+Objects are the host's, so that foreign and native programs meet. Only the "64" forms of the control structures exist
+here (IPC_64 in the command); without it a 32-bit ABI would mean structures that no C library has used since Linux
+2.2.
 """
 
 import struct

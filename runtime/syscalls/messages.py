@@ -169,8 +169,7 @@ def _close_descriptors(data: bytes) -> None:
 
 def whole_spans(task: "Task", segments: "list[tuple[int, int]]", access: int) -> "Spans":
     """Host memory of segments. Where the guest's can't be accessed a span at host address 0 stands for it, so that
-    the
-    host's kernel fails there and nothing is sent short."""
+    the host's kernel fails there and nothing is sent short."""
     spans: Spans = []
     for base, length in segments:
         if not length:

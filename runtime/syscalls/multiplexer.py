@@ -1,6 +1,5 @@
-"""Calls that carry another call (socketcall, ipc): the inner one goes through its own definition, as if the guest
-had made
-it with these registers."""
+"""Calls that carry another call (socketcall, ipc): the inner one goes through its own definition, as if the guest had
+made it with these registers."""
 
 from runtime.abi.errors import ENOSYS
 from runtime.arch.table import Row

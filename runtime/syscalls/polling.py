@@ -1,10 +1,9 @@
 """Waiting for descriptors: poll, select, epoll; and the descriptors made for being waited for (eventfd, signalfd).
 
-Temporary signal masks are set by Task.suspend_mask before a host call without a mask: a signal that comes in
-between is
-seen by the core's check before the host call, so nothing is lost. What the kernel writes back on every path
-(remaining
-time, cleared sets) is written back here on every path but -ERESTART, which means that nothing has happened yet.
+Temporary signal masks are set by Task.suspend_mask before a host call without a mask: a signal that comes in between
+is seen by the core's check before the host call, so nothing is lost. What the kernel writes back on every path
+(remaining time, cleared sets) is written back here on every path but -ERESTART, which means that nothing has happened
+yet.
 """
 
 import struct
@@ -59,7 +58,7 @@ def _return_timeout(task: "Task", where: TimesOut, left: "bytearray | None", res
         return
     try:
         where.put(*HOST_TIMESPEC.unpack(left))
-    except Exception:  # noqa: BLE001 (whatever is wrong with the address)
+    except GuestError:
         return
 
 

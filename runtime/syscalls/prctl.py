@@ -1,6 +1,5 @@
 """prctl(2): options about the host thread go to the host, options about the processor or the address space are
-answered as a
-kernel without the feature does. Numbers: linux/prctl.h, the same on every ABI."""
+answered as a kernel without the feature does. Numbers: linux/prctl.h, the same on every ABI."""
 
 import struct
 

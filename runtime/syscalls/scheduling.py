@@ -217,9 +217,8 @@ def getcpu(task: "Task", cpu: Address, node: Address, cache: Address) -> int:
 
 @syscall
 def membarrier(task: "Task", command: Int, flags: UInt, cpu: Int) -> int:
-    """membarrier(2): the host's, which orders what our host threads do; that is all that guest code is made of.
-    The two
-    SYNC_CORE commands are answered by us: code is not self-modified behind the engine's back, it watches for
+    """membarrier(2): the host's, which orders what our host threads do; that is all that guest code is made of. The
+    two SYNC_CORE commands are answered by us: code is not self-modified behind the engine's back, it watches for
     stores."""
     if command in (BARRIER_REGISTER_PRIVATE_SYNC_CORE, BARRIER_PRIVATE_SYNC_CORE) and not flags:
         plain = (

@@ -1,6 +1,5 @@
-"""Socket addresses between guest and host: the family and a few members are in the machine's byte order, the rest
-is in the
-network's; a path of AF_UNIX goes through the view."""
+"""Socket addresses between guest and host: the family and a few members are in the machine's byte order, the rest is
+in the network's; a path of AF_UNIX goes through the view."""
 
 import struct
 

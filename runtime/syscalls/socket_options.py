@@ -1,9 +1,8 @@
 """setsockopt(2) and getsockopt(2): what the values are made of.
 
-Most options are an int, and a structure of fixed-width members is the same bytes on every little-endian ABI. What
-has longs
-or pointers is converted for every ABI that differs; what is left is converted by the table below where the byte order
-differs, and passes as it is otherwise.
+Most options are an int, and a structure of fixed-width members is the same bytes on every little-endian ABI. What has
+longs or pointers is converted for every ABI that differs; what is left is converted by the table below where the byte
+order differs, and passes as it is otherwise.
 """
 
 import struct

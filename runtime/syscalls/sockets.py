@@ -1,6 +1,5 @@
-"""Sockets: the calls. Addresses are in socket_addresses.py, options in socket_options.py, messages with control
-data in
-messages.py. Data never passes through Python: the host call is given the guest's buffer as host memory."""
+"""Sockets: the calls. Addresses are in socket_addresses.py, options in socket_options.py, messages with control data
+in messages.py. Data never passes through Python: the host call is given the guest's buffer as host memory."""
 
 import struct
 

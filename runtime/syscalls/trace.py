@@ -1,9 +1,8 @@
 """--strace: one line for each system call, signal and end, as strace(1) prints them, from the signatures that
 decode them.
 
-A line is written in one write(2), so that the lines of several processes do not mix. Error names and signal names
-are the
-generic ones, whatever number the guest sees.
+A line is written in one write(2), so that the lines of several processes do not mix. Error names and signal names are
+the generic ones, whatever number the guest sees.
 """
 
 import os
