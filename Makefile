@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 TOOLS := packaging/tools
 ROOT := var/roots/arm64
 SUITE := debian:bookworm
+SOURCES := $(shell find runtime -name '*.py')
 CORE_FILES := $(shell find runtime/core -type f 2>/dev/null)
 export PYTHON
 
@@ -33,7 +34,7 @@ $(VENV)/.core: $(VENV)/.python $(CORE_FILES)
 	$(BIN)/python $(TOOLS)/build_core.py --jobs $(JOBS)
 	touch $@
 
-$(BIN)/octavo: $(VENV)/.python $(TOOLS)/install_command.py
+$(BIN)/octavo: $(VENV)/.core $(TOOLS)/install_command.py $(TOOLS)/make_bundle.py $(SOURCES)
 	$(BIN)/python $(TOOLS)/install_command.py $@
 
 $(ROOT)/etc/os-release: | build

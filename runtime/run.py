@@ -3,6 +3,7 @@
 Read this file first; each line of _run() is a module.
 """
 
+import gc
 import os
 import sys
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what a shell answers for a program it can't start
 ENOENT = 2
+GARBAGE = (
+    20_000  # new containers before the collector looks for cycles; a short process never gets there
+)
 
 
 def main(options: "Options") -> int:
@@ -97,4 +101,8 @@ def _run(options: "Options") -> int:
     task.cpu.bind()
     inherit(task, signal_mask_get())
     start(process, task, program)
+    # A collection writes to every object it looks at, and a forked child pays for each page of them.
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 10, 100)
+    gc.enable()
     lead(process, task)

@@ -18,6 +18,7 @@ from tests.unit.source_files import TOP, files, imports, module_name, tree
 # A module may import what has a lower rank, and its neighbours inside the same entry. The longest prefix counts.
 RANK = {
     "runtime._core": 0,
+    "runtime.bundle": 0,
     "runtime.command_error": 0,
     "runtime.abi": 0,
     "runtime.arch": 1,
