@@ -13,7 +13,7 @@ import sysconfig
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # Appended, not put first: a module of ours never stands before one of the standard library.
-# Nothing that is imported is garbage: without the collector a start is a millisecond or two shorter. run.py turns it on.
+# Nothing that is imported is garbage: without the collector a start is a millisecond shorter. run.py turns it on.
 BODY = """\
 import gc
 import sys
