@@ -106,14 +106,14 @@ CASE(semaphore_waits) {
   pid_t pid = start();
   struct sembuf step = {0, -1, 0};
   if (pid == 0) _exit(semop(id, &step, 1) == 0 ? 5 : 6);
-  usleep(20000);
+  while (semctl(id, 0, GETNCNT) != 1) usleep(1000);
   step.sem_op = 1;
   outcome("post", semop(id, &step, 1));
   status("child", finish(pid));
   pid = start();
   step.sem_op = -1;
   if (pid == 0) _exit(semop(id, &step, 1) == -1 && errno == EIDRM ? 7 : 8);
-  usleep(20000);
+  while (semctl(id, 0, GETNCNT) != 1) usleep(1000);
   MUST(semctl(id, 0, IPC_RMID));
   status("removed under it", finish(pid));
 }

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,9 @@ print(json.dumps({
 
 
 @pytest.fixture
-def root(tmp_path_factory):
+def root():
     """A root that an ordinary user can enter: /etc with a resolv.conf that dangles, /work."""
-    top = Path(os.path.realpath(tmp_path_factory.mktemp("root")))
-    for directory in (top, *top.parents[:2]):
-        directory.chmod(0o755)
+    top = Path(os.path.realpath(tempfile.mkdtemp(prefix="octavo-root-")))
     top.chmod(0o777)
     for name in ("etc", "work"):
         (top / name).mkdir()
