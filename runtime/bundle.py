@@ -35,7 +35,8 @@ class BundleFinder:
         found = self.modules.get(name)
         if found is None:
             return None
-        spec = ModuleSpec(name, self, origin=found[0], is_package=found[1])
+        loader: Any = self  # a Loader by its methods; importlib.abc is heavy
+        spec = ModuleSpec(name, loader, origin=found[0], is_package=found[1])
         spec.has_location = True
         if found[1]:
             spec.submodule_search_locations = [found[0].rpartition("/")[0]]
