@@ -184,9 +184,11 @@ def address(buffer: bytes | bytearray | memoryview) -> int:
     """Host address of a buffer's bytes, to put into a host struct (msghdr, sigevent). The caller keeps the buffer alive
     and, for a bytearray, at its size."""
 
-def fork(flags: int, pidfd: bytearray | None = None) -> int:
+def fork(flags: int, pidfd: bytearray | None = None, engine: Engine | None = None) -> int:
     """A raw clone(2) of this process (flags: CLONE_* namespace bits, CLONE_PARENT, CLONE_PIDFD and the exit signal; never
-    CLONE_VM), with the interpreter's own fork hooks around it. Child pid, 0 in the child, or -errno. pidfd: 4 bytes."""
+    CLONE_VM), with the interpreter's own fork hooks around it. Child pid, 0 in the child, or -errno. pidfd: 4 bytes.
+    engine: no task of it is inside guest code meanwhile (before_fork and after_fork_parent are done in here, where the
+    interpreter lock stays with this thread); the child has to call after_fork_child."""
 
 SYS: dict[str, int]  # every __NR_* of the host: {"read": 0, ...}
 HOST_PAGE: int

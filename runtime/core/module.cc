@@ -455,15 +455,22 @@ uint64_t buffer_address(nb::handle object) {
     return uint64_t(b.view.buf);
 }
 
-long py_fork(uint64_t flags, nb::handle pidfd) {
+// The baton is taken when the interpreter lock can no longer be given away: who waits for one of
+// the two while the other waits for it would wait for ever. No other thread is inside the core
+// then, so that the child finds every lock of ours free.
+long py_fork(uint64_t flags, nb::handle pidfd, PyEngine* engine) {
     alignas(int) int fd = -1;
     PyOS_BeforeFork();
+    if (engine)
+        engine->it->before_fork();
     long pid = clone_process(flags, &fd);
     if (pid == 0) {
         signals_after_fork();
         PyOS_AfterFork_Child();
         return 0;
     }
+    if (engine)
+        engine->it->after_fork_parent();
     PyOS_AfterFork_Parent();
     if (pid > 0 && !pidfd.is_none()) {
         Buffer b(pidfd);
@@ -532,7 +539,8 @@ NB_MODULE(_core, m) {
     bind_engine(m);
     bind_cpu(m);
     PyModule_AddFunctions(m.ptr(), functions);
-    m.def("fork", py_fork, nb::arg("flags"), nb::arg("pidfd") = nb::none());
+    m.def("fork", py_fork, nb::arg("flags"), nb::arg("pidfd") = nb::none(),
+          nb::arg("engine").none() = nb::none());
     m.def("address", buffer_address, nb::arg("buffer"));
     m.def("signals_start", signals_start);
     m.def("signal_action", signal_action, nb::arg("signo"), nb::arg("kind"), nb::arg("flags") = 0);

@@ -174,12 +174,12 @@ def _fork(task: Task, wanted: CloneArguments) -> int:
     if waits:
         ends = vfork.pipe()
     pidfd = bytearray(4) if wanted.flags & CLONE_PIDFD else None
-    process.engine.before_fork()
-    pid = fork(wanted.flags & HOST_FLAGS & ~CSIGNAL | wanted.exit_signal, pidfd)
+    with process.memory.lock:  # another task's half-done change would stay half done in the child
+        host_flags = wanted.flags & HOST_FLAGS & ~CSIGNAL | wanted.exit_signal
+        pid = fork(host_flags, pidfd, process.engine)
     if pid == 0:
         _child_of_fork(task, wanted, ends, shared)
         return 0
-    process.engine.after_fork_parent()
     if waits:
         quick_syscall(SYS["close"], ends[1])
     if pid > 0:
