@@ -291,6 +291,17 @@ def test_python(full):
 
 
 @pytest.mark.slow
+def test_threads_that_fork(full):
+    """Ten times, since what goes wrong here goes wrong now and then."""
+    for _ in range(10):
+        assert full.shell("python3 threads.py").splitlines() == [
+            "forked 135 started 30 signals True",
+            "executed 4",
+            "end True",
+        ]
+
+
+@pytest.mark.slow
 def test_git(full):
     """Twenty times, since git's index-pack and gc have threads that come and go."""
     said = full.shell("mkdir git; cd git; sh ../git.sh 20", minutes=20)
