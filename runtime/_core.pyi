@@ -97,7 +97,8 @@ class PageTable:
     def journal_begin(self) -> None:
         """From now on remember which pages are written, by guest or host (a vfork child)."""
     def journal_take(self) -> list[tuple[int, bytes]]:
-        """(guest page address, its bytes) of every page written since; ends the journal. Shared mappings are not in it."""
+        """(guest address, bytes) of every run of bytes that differs from what it was at journal_begin(); ends the journal.
+        Shared mappings are not in it."""
 
 class Engine:
     """One Unicorn instance over a page table. Every fact about the architecture comes in through the arguments."""

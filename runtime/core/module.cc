@@ -139,11 +139,17 @@ nb::list table_spans(PyTable& t, uint64_t guest, uint64_t length, int access) {
 
 nb::list table_journal_take(PyTable& t) {
     nb::list out;
-    for (auto [guest, offset] : t.it->journal_take()) {
-        nb::bytes b = fresh_bytes(t.it->page);
-        if (guarded_copy(PyBytes_AS_STRING(b.ptr()), t.it->arena->at(offset), t.it->page) ==
-            t.it->page)
-            out.append(nb::make_tuple(guest, b));
+    const uint64_t size = t.it->page;
+    std::vector<uint8_t> now(size);
+    for (auto& [guest, offset, before] : t.it->journal_take()) {
+        if (guarded_copy(now.data(), t.it->arena->at(offset), size) != size)
+            continue;
+        for (uint64_t end, at = 0; at < size; at = end) {
+            bool changed = now[at] != before[at];
+            for (end = at + 1; end < size && (now[end] != before[end]) == changed;) end++;
+            if (changed)
+                out.append(nb::make_tuple(guest + at, nb::bytes(&now[at], end - at)));
+        }
     }
     return out;
 }

@@ -267,7 +267,7 @@ void PageTable::host_writes(uint64_t guest, uint64_t offset, uint64_t length) {
         std::lock_guard hold(lock_);
         uint64_t last = guest + length - 1;
         for (uint64_t p = guest & ~(page - 1); p <= last; p += page) {
-            journal_.insert(p);
+            journal_locked(p);
             if (p + page == 0)
                 break;
         }
@@ -386,17 +386,28 @@ void PageTable::journal_begin() {
 
 void PageTable::journal_add(uint64_t guest_page) {
     std::lock_guard hold(lock_);
-    journal_.insert(guest_page);
+    journal_locked(guest_page);
 }
 
-std::vector<std::pair<uint64_t, uint64_t>> PageTable::journal_take() {
+// What the page held before goes with it: other tasks of the parent go on meanwhile, so that only
+// the bytes the child has changed may be given back.
+void PageTable::journal_locked(uint64_t guest_page) {
+    auto [entry, fresh] = journal_.try_emplace(guest_page);
+    const Mapping* m = fresh ? find_locked(guest_page) : nullptr;
+    if (!m || m->perms & (SHARED | BEYOND))
+        return;
+    entry->second.resize(page);
+    guarded_copy(entry->second.data(), arena->at(m->offset + (guest_page - m->start)), page);
+}
+
+std::vector<PageTable::Written> PageTable::journal_take() {
     std::lock_guard hold(lock_);
     journal_on_ = false;
-    std::vector<std::pair<uint64_t, uint64_t>> out;
-    for (uint64_t guest : journal_) {
+    std::vector<Written> out;
+    for (auto& [guest, before] : journal_) {
         const Mapping* m = find_locked(guest);
-        if (m && !(m->perms & (SHARED | BEYOND)))
-            out.emplace_back(guest, m->offset + (guest - m->start));
+        if (m && !(m->perms & (SHARED | BEYOND)) && !before.empty())
+            out.push_back({guest, m->offset + (guest - m->start), std::move(before)});
     }
     journal_.clear();
     return out;

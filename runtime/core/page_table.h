@@ -12,7 +12,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -116,7 +115,11 @@ class PageTable {
     uint8_t* host(uint64_t guest, uint64_t length, int access);
 
     void journal_begin();
-    std::vector<std::pair<uint64_t, uint64_t>> journal_take();  // (guest page, arena offset)
+    struct Written {
+        uint64_t guest, offset;       // the page, and where it lies in the arena
+        std::vector<uint8_t> before;  // its bytes from before it was written to
+    };
+    std::vector<Written> journal_take();
 
     // For the engine, at a TLB fill and with the baton held.
     bool journaling() const { return journal_on_; }
@@ -130,6 +133,7 @@ class PageTable {
   private:
     void check(uint64_t guest, uint64_t length, uint64_t offset) const;
     bool erase_locked(uint64_t guest, uint64_t end);  // true: something was there
+    void journal_locked(uint64_t guest_page);
     void split_locked(uint64_t at);
     void merge_locked(uint64_t start, uint64_t end);
     const Mapping* find_locked(uint64_t guest) const;
@@ -142,7 +146,7 @@ class PageTable {
     std::map<uint64_t, Mapping> map_;  // by start
     std::vector<Engine*> engines_;
     bool journal_on_ = false;
-    std::set<uint64_t> journal_;
+    std::map<uint64_t, std::vector<uint8_t>> journal_;  // guest page, its bytes before
 };
 
 }  // namespace octavo

@@ -1,7 +1,8 @@
 """vfork(2) and CLONE_VM|CLONE_VFORK: the parent waits, and sees what its child stores.
 
 The host child is an ordinary copy of this process, so what it stores would be lost to the parent; therefore the child
-journals the pages it writes and hands them back down a pipe when it executes a program or ends. posix_spawn(3) depends
+journals the pages it writes and hands the bytes it changed back down a pipe when it executes a program or ends (not the
+whole pages: other tasks of the parent go on meanwhile). posix_spawn(3) depends
 on that: its child reports a failed exec by storing the errno.
 """
 
@@ -37,17 +38,19 @@ def pipe() -> tuple[int, int]:
 
 
 def release_parent(process: "Process", *, last: bool = True) -> None:
-    """A vfork child executes or ends: give the parent the pages we wrote. last=False keeps the parent waiting (a host
+    """A vfork child executes or ends: give the parent what we wrote. last=False keeps the parent waiting (a host
     execve closes the descriptor if it succeeds)."""
     if process.vfork is None:
         return
-    for address, data in process.table.journal_take():
-        record = address.to_bytes(8, "little") + len(data).to_bytes(8, "little") + data
-        while record:
-            sent = quick_syscall(SYS["write"], process.vfork, record, len(record))
-            if sent <= 0:
-                break  # the parent is gone
-            record = record[sent:]
+    records = b"".join(
+        address.to_bytes(8, "little") + len(data).to_bytes(8, "little") + data
+        for address, data in process.table.journal_take()
+    )
+    while records:
+        sent = quick_syscall(SYS["write"], process.vfork, records, len(records))
+        if sent <= 0:
+            break  # the parent is gone
+        records = records[sent:]
     if last:
         quick_syscall(SYS["close"], process.vfork)
         process.vfork = None

@@ -323,7 +323,8 @@ def fetch_source(root: Root, package: str) -> str:
     finally:
         sources.unlink()
     root.shell(
-        f"mkdir {package}; python3 -m tarfile -e {package}_*.orig.tar.?z* {package}", minutes=5
+        f"mkdir {package}; python3 -m tarfile -e $(ls {package}_*.orig.tar.* | grep -v asc$) {package}",
+        minutes=5,
     )
     (directory,) = (root.inside / package).iterdir()
     return f"{root.work}/{package}/{directory.name}"
