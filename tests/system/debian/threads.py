@@ -8,7 +8,7 @@ import threading
 import time
 
 stop = threading.Event()
-signals = []
+signals: list[int] = []
 
 
 def compute():
