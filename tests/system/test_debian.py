@@ -9,6 +9,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import time
 import uuid
@@ -185,6 +186,8 @@ class Terminal:
     def __init__(self, words: list[str], mark: str) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            for signo in (signal.SIGINT, signal.SIGQUIT):  # ignored in what a shell started with &
+                signal.signal(signo, signal.SIG_DFL)
             os.execve(words[0], words, {**os.environ, MARK: mark, "TERM": "dumb"})
         self.seen = b""
 
