@@ -167,6 +167,10 @@ class Cpu:
         """The system call's result (>= 0, or -errno in the *guest's* numbering) by the facts' ErrorStyle."""
     def reset(self) -> None:
         """Fresh registers (execve)."""
+    @property
+    def entered(self) -> bool:
+        """Whether the recorded signal cut short a host call that had begun. If not, and syscall() gave -ERESTART, the
+        signal came before the call, which goes on after its handler whatever SA_RESTART says."""
     def take_signal(self) -> tuple[int, bytes] | None:
         """(signal number, host siginfo_t, 128 bytes) that was recorded for this thread, and forget it."""
 

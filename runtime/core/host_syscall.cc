@@ -88,6 +88,19 @@ extern const char octavo_syscall_start[], octavo_syscall_insn[], octavo_syscall_
 
 namespace octavo {
 
+// The kernel backs the counter up by the length of the instruction, and on x86-64 leaves what the
+// instruction put into rcx: the address after it. On arm64 nothing tells the two cases apart.
+bool host_syscall_entered(uint64_t pc, [[maybe_unused]] uint64_t rcx) {
+    if (pc != uint64_t(octavo_syscall_insn))
+        return false;
+#if defined(__x86_64__)
+    constexpr uint64_t SYSCALL_LENGTH = 2;
+    return rcx == pc + SYSCALL_LENGTH;
+#else
+    return true;
+#endif
+}
+
 uint64_t host_syscall_abort(uint64_t pc) {
     bool inside = pc >= uint64_t(octavo_syscall_start) && pc <= uint64_t(octavo_syscall_insn);
     return inside ? uint64_t(octavo_syscall_abort) : 0;

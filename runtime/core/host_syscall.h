@@ -20,5 +20,7 @@ long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, lo
 
 // For a signal handler: if `pc` is inside the window, the way out; else 0.
 uint64_t host_syscall_abort(uint64_t pc);
+// Whether a call interrupted at this counter had begun in the kernel, which wants it restarted.
+bool host_syscall_entered(uint64_t pc, uint64_t rcx);
 
 }  // namespace octavo

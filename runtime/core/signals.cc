@@ -67,6 +67,14 @@ auto& context_pc(ucontext_t* context) {
 #endif
 }
 
+uint64_t context_counter([[maybe_unused]] ucontext_t* context) {
+#if defined(__x86_64__)
+    return context->uc_mcontext.gregs[REG_RCX];
+#else
+    return 0;
+#endif
+}
+
 uint64_t context_stack(ucontext_t* context) {
 #if defined(__x86_64__)
     return context->uc_mcontext.gregs[REG_RSP];
@@ -181,8 +189,10 @@ void on_sent(int signo, siginfo_t* info, ucontext_t* context) {
     }
     record(slot, signo, info);
     block_all(context);
-    if (uint64_t out = host_syscall_abort(context_pc(context)))
+    if (uint64_t out = host_syscall_abort(context_pc(context))) {
+        slot->entered.store(host_syscall_entered(context_pc(context), context_counter(context)));
         context_pc(context) = long(out);
+    }
 }
 
 void on_signal(int signo, siginfo_t* info, void* raw) {
@@ -281,6 +291,7 @@ bool slot_take(Slot* slot, int& signo, uint8_t* info) {
     if (!signo)
         return false;
     memcpy(info, slot->info, sizeof slot->info);
+    slot->entered.store(0);
     slot->attention.fetch_and(~SIGNAL);
     slot->signo.store(0);  // last: from here on a sent SIGSEGV or SIGBUS may be recorded again
     return true;

@@ -88,6 +88,7 @@ def deliver(task: "Task", interrupted: bool = False) -> bool:
     """Turn the recorded signal into a handler frame. interrupted: a system call gave -ERESTART and its registers still
     stand as at its start, pc after it. True when a handler was set up; then that call is restarted or fails with EINTR
     as SA_RESTART says. False: nothing to deliver, and the caller restarts the call."""
+    entered = task.cpu.entered
     recorded = task.cpu.take_signal()
     if recorded is None:
         return False
@@ -104,7 +105,9 @@ def deliver(task: "Task", interrupted: bool = False) -> bool:
     if action.handler == SIG_DFL:
         die(task, signo)
     if interrupted:
-        if action.flags & SA_RESTART and task.restore_mask is None:
+        # A signal that came before the call began is handled first; then the call is made, as if it had come a little
+        # earlier. close(2), say, never fails with EINTR. Only under a temporary mask has the signal ended the call.
+        if task.restore_mask is None and (action.flags & SA_RESTART or not entered):
             rewind(task)
         else:
             task.cpu.set_result(-task.arch.constants.errno_to_guest(EINTR))

@@ -437,3 +437,17 @@ CASE(names) {
   show("strsignal", "%s, %s, %s", strsignal(SIGSEGV), strsignal(SIGKILL), strsignal(SIGCHLD));
   yes("real time", SIGRTMIN > 31 && SIGRTMAX >= SIGRTMIN + 8);
 }
+
+/* A signal that arrives just before a call that does not block is handled, and then the call is made. */
+CASE(never_interrupted) {
+  catch(SIGALRM, 0);
+  struct itimerval often = {{0, 300}, {0, 300}};
+  MUST(setitimer(ITIMER_REAL, &often, NULL));
+  int failed = 0;
+  for (int i = 0; i < 60000 && caught < 300; i++) {
+    int fd = open("/dev/null", O_RDONLY);
+    failed += fd < 0 || close(fd) != 0;
+  }
+  setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL);
+  show("open and close", "%d", failed);
+}
