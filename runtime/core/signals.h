@@ -25,8 +25,8 @@ struct Slot {
     std::atomic<int> attention{0};  // level-triggered; host_syscall.cc's assembly tests it
     std::atomic<int> in_syscall{
         0};  // the thread is in, or about to enter, a host system call that may block
-    std::atomic<int> tid{0};    // host thread, 0: not bound
-    std::atomic<int> signo{0};  // recorded signal, 0: none
+    std::atomic<int> tid{0};      // host thread, 0: not bound
+    std::atomic<int> signo{0};    // recorded signal, 0: none
     std::atomic<int> entered{0};  // it cut short a host call that had begun
     alignas(8) uint8_t info[128];
     std::atomic<uint64_t> blocked{0};  // what the guest wants blocked, bit n-1
