@@ -24,7 +24,13 @@ struct Block {
     Word pc, cs_base;
     uint32_t flags;
     uint16_t size, icount;
+    uint32_t cflags;
 };
+
+// In cflags: "other processors run at the same time". Other processes do, on shared memory, so guest
+// atomics have to be the host's. Set while a block is translated and not after, because the look-up
+// of blocks compares it with a value that Unicorn never sets it in.
+constexpr uint32_t CF_PARALLEL = 0x80000;
 
 constexpr int MIPS_BLOCK = 64;  // instructions; each may leave a few of the 512 temporaries behind
 constexpr uint64_t MIPS_IN_SLOT = 0x83f800, MIPS_BRANCH_16 = 0x4000;  // MIPS_HFLAG_BMASK, _B16
@@ -95,6 +101,7 @@ void leave_delay_slot(Word* state) {
         Engine::of_thread()->checks = 0;                                                           \
         most = Engine::of_thread()->stepping ? 1 : is_mips && most > MIPS_BLOCK ? MIPS_BLOCK : most; \
         __real_gen_intermediate_code_##T(cs, block, most);                                         \
+        block->cflags &= ~CF_PARALLEL;                                                             \
         if (block->size == 0)                                                                      \
             block->size = 1;                                                                       \
     }                                                                                              \
@@ -103,7 +110,7 @@ void leave_delay_slot(Word* state) {
         Engine* engine = Engine::of_thread();                                                      \
         engine->translating = true; /* stays set when it leaves by a jump; the run ends then */    \
         engine->counters.translations++;                                                           \
-        void* tb = __real_tb_gen_code_##T(cs, pc, base, flags, how);                               \
+        void* tb = __real_tb_gen_code_##T(cs, pc, base, flags, how | int(CF_PARALLEL));           \
         engine->translating = false;                                                               \
         return tb;                                                                                 \
     }                                                                                              \
