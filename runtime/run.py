@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 
-from runtime import config
+from runtime import bundle, config
 from runtime._core import SYS, quick_syscall, signal_mask_get, signals_start
 from runtime.abi.errors import GuestError
 from runtime.arch import load_all
@@ -15,7 +15,7 @@ from runtime.container import ContainerError
 from runtime.image import ImageError
 from runtime.policy import PageSizeError
 from runtime.rootfs import RootError, find_program, open_view
-from runtime.syscalls import families  # noqa: F401  registers the handlers
+from runtime.syscalls import families
 from runtime.syscalls.registry import SyscallTable
 from runtime.syscalls.trace import Trace
 from runtime.task.execve import execve_native, prepare, start
@@ -76,6 +76,8 @@ def configure(process: Process, target: config.Target) -> None:
 
 
 def _run(options: "Options") -> int:
+    if bundle.current is None:
+        families.register()
     settings = Settings(
         configuration=config.load(),
         page_size=options.page_size,

@@ -12,7 +12,7 @@ becomes the domain's `unknown` bit (which no kernel knows either, so that the ho
 kernel would), a number of an enumeration becomes UNKNOWN. Sources: include/uapi/asm-generic, arch/*/include/uapi/asm.
 """
 
-from collections.abc import Mapping
+from _collections_abc import Mapping
 
 from runtime.abi import errors
 from runtime.abi.constant_names import FLAG_DOMAINS, GENERIC, MIXED_DOMAINS, UNKNOWN_BITS

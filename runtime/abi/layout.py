@@ -23,7 +23,7 @@ The one odd thing: annotations are read at class creation, so this file and stru
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from _collections_abc import Mapping, Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

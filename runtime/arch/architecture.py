@@ -10,7 +10,7 @@ Nothing outside runtime/arch may ask which architecture it has.
 No dataclass: importing `dataclasses` costs 8 ms of every program start.
 """
 
-from collections.abc import Mapping
+from _collections_abc import Mapping
 
 from runtime.abi.constants import Constants
 from runtime.abi.layout import DataModel

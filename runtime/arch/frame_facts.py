@@ -5,7 +5,7 @@ registers wider than 8 bytes are stored as the engine gives them, little-endian 
 runtime/task/frames.py is the one function that builds and reads frames from these facts.
 """
 
-from collections.abc import Mapping
+from _collections_abc import Mapping
 
 
 class FrameFacts:

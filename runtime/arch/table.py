@@ -1,5 +1,7 @@
 """System call tables: tables/NAME.tbl, generated from the kernel's headers by packaging/tools/make_syscall_table.py."""
 
+from runtime import bundle
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
@@ -33,6 +35,8 @@ class Row(tuple[int, str, str, str]):
 
 def load_table(name: str) -> dict[int, Row]:
     """Number -> Row, read once by Architecture.syscalls()."""
+    if bundle.current is not None:
+        return {row[0]: Row(row) for row in bundle.current.read(f"table {name}")}
     with open(f"{_FOLDER}{name}.tbl", encoding="ascii") as file:
         lines = file.read().splitlines()
     rows = {}

@@ -3,7 +3,7 @@
 Addresses are guest addresses, sizes bytes; numbers are read and written in the guest's byte order.
 """
 
-from collections.abc import Sequence
+from _collections_abc import Sequence
 from struct import iter_unpack, pack
 
 from runtime._core import MemoryFault, R, W

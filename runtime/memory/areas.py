@@ -5,8 +5,8 @@ to the guest page (this file never asks for its size). Neighbours that differ in
 /proc/PID/maps.
 """
 
+from _collections_abc import Callable, Iterator
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
 
 SHARED = 1 << 0  # MAP_SHARED of a writable file, or of memory: stores are seen by others
 MAYSHARE = (

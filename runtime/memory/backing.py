@@ -11,14 +11,13 @@ allows. The page table alone knows what the guest may do.
 """
 
 from bisect import bisect_left, bisect_right
-from fcntl import F_GETFL, fcntl
 from os import close, fstat, pipe, read, readlink, write
 from stat import S_ISREG
 from time import time_ns
 
 from runtime import _core
 from runtime.abi.errors import EBADF, EINVAL, ENOMEM, GuestError
-from runtime.abi.linux import O_ACCMODE, O_PATH
+from runtime.abi.linux import F_GETFL, O_ACCMODE, O_PATH
 from runtime.memory.areas import BACKED, MAYSHARE, NORESERVE, Area, File
 from runtime.memory.flags import (
     MADV_DONTNEED,
@@ -198,7 +197,7 @@ def describe(fd: int) -> Descriptor:
     """What mmap must know of a host descriptor. GuestError(EBADF)."""
     try:
         status = fstat(fd)
-        flags = fcntl(fd, F_GETFL)
+        flags = _core.quick_syscall(_core.SYS["fcntl"], fd, F_GETFL)
     except (OSError, ValueError, OverflowError):
         raise GuestError(EBADF) from None
     try:

@@ -1,9 +1,9 @@
 """Where an architecture's address space ends, and the process's own resource limits."""
 
-from resource import getrlimit
+import struct
 
+from runtime._core import SYS, quick_syscall
 from runtime.abi.errors import ENOMEM
-from runtime.memory.flags import RLIM_INFINITY
 
 WRAP = 1 << 64  # where unsigned long wraps; 32-bit programs are served as by a 64-bit kernel
 
@@ -62,5 +62,7 @@ class Limits:
 
 def soft_limit(resource: int) -> int:
     """Soft limit of a resource of this process; RLIM_INFINITY when there is none."""
-    value = getrlimit(resource)[0]
-    return RLIM_INFINITY if value < 0 else value
+    limit = bytearray(16)  # struct rlimit64: rlim_cur, rlim_max
+    quick_syscall(SYS["prlimit64"], 0, resource, 0, limit)
+    soft: int = struct.unpack_from("=Q", limit)[0]
+    return soft

@@ -11,8 +11,8 @@ A record of a range is one of
                     only the guest stores there, worthless once the host replaced them.
 """
 
+from _collections_abc import Callable
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 
 # (device, inode, size, mtime ns, ctime ns, file offset minus arena offset)
 Identity = tuple[int, int, int, int, int, int]

@@ -1,66 +1,42 @@
-"""Every family of system calls. Importing a family registers its handlers; this module imports them all, because
-nothing may be imported once a guest program runs (it may have changed the root)."""
+"""Every family of system calls. Importing a family registers its handlers.
 
-from runtime.syscalls import (
-    credentials,
-    declined,
-    descriptors,
-    directories,
-    fcntl,
-    file_times,
-    futex,
-    inotify,
-    io,
-    ioctl,
-    ipc,
-    limits,
-    machine,
-    mapping,
-    mounts,
-    mqueue,
-    paths,
-    polling,
-    prctl,
-    processes,
-    scheduling,
-    signals,
-    sockets,
-    status,
-    system,
-    time,
-    xattrs,
-)
+A program started out of the bundle imports a family at the first call of one of its handlers (registry.definition);
+one started from the source files imports them all first, because files may be out of reach once the guest has changed
+its root.
+"""
 
 FAMILIES = (
-    credentials,
-    declined,
-    descriptors,
-    directories,
-    fcntl,
-    file_times,
-    futex,
-    inotify,
-    io,
-    ioctl,
-    ipc,
-    limits,
-    machine,
-    mapping,
-    mounts,
-    mqueue,
-    paths,
-    polling,
-    prctl,
-    processes,
-    scheduling,
-    signals,
-    sockets,
-    status,
-    system,
-    time,
-    xattrs,
+    "credentials",
+    "declined",
+    "descriptors",
+    "directories",
+    "fcntl",
+    "file_times",
+    "futex",
+    "inotify",
+    "io",
+    "ioctl",
+    "ipc",
+    "limits",
+    "machine",
+    "mapping",
+    "mounts",
+    "mqueue",
+    "paths",
+    "polling",
+    "prctl",
+    "processes",
+    "scheduling",
+    "signals",
+    "sockets",
+    "status",
+    "system",
+    "time",
+    "xattrs",
 )
 
 
 def register() -> None:
-    """The import has done it; calling this says that it is needed."""
+    """Import them all."""
+    for name in FAMILIES:
+        __import__(f"runtime.syscalls.{name}")

@@ -1,9 +1,14 @@
 """From a number in a register to a Python function, and back to a number: decode, call, one exit for errors.
 
 Handlers are keyed by kernel entry point; an architecture's table says which number means which entry and in which
-flavour (`Row.variant`). Binding a row to its handler happens at the first call and is kept, over fork and exec too.
+flavour (`Row.variant`). Binding a row to its handler happens at the first call and is kept, over fork and exec too; so
+does, out of the bundle, the import of the handler's module.
 """
 
+import _thread
+import os
+
+from runtime import bundle
 from runtime._core import ERESTART, MemoryFault
 from runtime.abi.errors import EFAULT, ENOSYS, GuestError
 from runtime.abi.linux import MAX_ERRNO
@@ -46,6 +51,39 @@ class Definition:
 
 DEFINITIONS: dict[str, Definition] = {}  # filled at import by @syscall, constant afterwards
 DECLINED: dict[str, str] = {}  # entry -> why it answers ENOSYS on purpose (declined.py)
+
+# A child of fork must not inherit a module that another thread has half imported.
+_importing = _thread.allocate_lock()
+os.register_at_fork(
+    before=_importing.acquire,
+    after_in_parent=_importing.release,
+    after_in_child=_importing.release,
+)
+
+
+def _import(module: str) -> None:
+    with _importing:
+        __import__(module)
+
+
+def definition(entry: str) -> Definition | None:
+    """What implements a kernel entry point, if anything does."""
+    found = DEFINITIONS.get(entry)
+    if found is None and bundle.current is not None:
+        place = bundle.current.header.families.get(entry)
+        if place is not None:
+            _import(place[0])
+            found = DEFINITIONS[entry]
+    return found
+
+
+def fast_twin(entry: str) -> str:
+    """The name of the native call that answers an entry point, or "". Imports nothing."""
+    if bundle.current is not None:
+        place = bundle.current.header.families.get(entry)
+        return place[1] if place is not None else ""
+    found = DEFINITIONS.get(entry)
+    return found.fast if found is not None else ""
 
 
 if TYPE_CHECKING:
@@ -144,21 +182,20 @@ class SyscallTable:
             return self.calls[number]
         except KeyError:
             row = self.rows.get(number)
-            definition = DEFINITIONS.get(row.entry) if row else None
-            call = Call(self.arch, row, definition) if row and definition else None
+            found = definition(row.entry) if row else None
+            call = Call(self.arch, row, found) if row and found else None
             self.calls[number] = call
             return call
 
     def fast(self) -> dict[int, str]:
         """Number -> native fast call, for Engine.fast_calls."""
         return {
-            number: definition.fast
+            number: twin
             for number, row in self.rows.items()
-            if (definition := DEFINITIONS.get(row.entry))
-            and definition.fast
+            if (twin := fast_twin(row.entry))
             and not row.variant
-            and not (self.arch.model.big and definition.fast in FAST_HOST_ORDER)
-            and not (self.arch.elf_class == 32 and definition.fast in FAST_WIDE)
+            and not (self.arch.model.big and twin in FAST_HOST_ORDER)
+            and not (self.arch.elf_class == 32 and twin in FAST_WIDE)
         }
 
     def unknown(self, task: "Task", number: int) -> int:
@@ -166,6 +203,7 @@ class SyscallTable:
         if number not in self.reported:
             self.reported.add(number)
             row = self.rows.get(number)
+            _import("runtime.syscalls.declined")
             if row is None:
                 task.log(f"system call {number} does not exist on {self.arch.name}: ENOSYS")
             elif row.entry not in DECLINED:

@@ -51,8 +51,9 @@ OFF_THE_LAUNCH_PATH = ("runtime.cli", "runtime.explain", "runtime.syscalls.suppo
 # imported when a configuration file has changed, before the program starts
 SELDOM = ("runtime.config.file",)
 
+# `collections.abc` is a millisecond, for the package it lies in; `_collections_abc` is in every Python already.
 HEAVY_NAMES = """
-argparse asyncio concurrent contextlib copy dataclasses enum functools inspect
+argparse asyncio collections concurrent contextlib copy dataclasses enum functools inspect
 json logging multiprocessing pathlib pickle platform pprint random re selectors shutil
 signal socket subprocess tempfile textwrap threading tokenize tomllib traceback typing uuid
 warnings elftools msgspec psutil rich unicorn yaml
