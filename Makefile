@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 TOOLS := packaging/tools
 ROOT := var/roots/arm64
 SUITE := debian:bookworm
-SOURCES := $(shell find runtime -name '*.py')
+SOURCES := $(shell find runtime binfmt -name '*.py')
 CORE_FILES := $(shell find runtime/core -type f 2>/dev/null)
 export PYTHON
 

@@ -189,6 +189,12 @@ def address(buffer: bytes | bytearray | memoryview) -> int:
     """Host address of a buffer's bytes, to put into a host struct (msghdr, sigevent). The caller keeps the buffer alive
     and, for a bytearray, at its size."""
 
+def auxv(kind: int) -> int | None:
+    """An entry of this process's own auxiliary vector (AT_*); None when the kernel gave none. Needs no /proc."""
+
+def auxv_string(kind: int) -> bytes | None:
+    """The string that an entry points to (AT_EXECFN, AT_PLATFORM)."""
+
 def fork(flags: int, pidfd: bytearray | None = None, engine: Engine | None = None) -> int:
     """A raw clone(2) of this process (flags: CLONE_* namespace bits, CLONE_PARENT, CLONE_PIDFD and the exit signal; never
     CLONE_VM), with the interpreter's own fork hooks around it. Child pid, 0 in the child, or -errno. pidfd: 4 bytes.

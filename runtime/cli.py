@@ -71,19 +71,9 @@ def _usage() -> str:
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from runtime.version import VERSION
 
-    try:
-        return "octavo " + version("octavo")
-    except (
-        PackageNotFoundError
-    ):  # started from the source tree, where the number is in pyproject.toml
-        import os
-        import tomllib
-
-        top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        with open(os.path.join(top, "pyproject.toml"), "rb") as file:
-            return "octavo " + str(tomllib.load(file)["project"]["version"])
+    return f"octavo {VERSION}"
 
 
 def _other(words: list[str]) -> int:

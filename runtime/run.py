@@ -18,8 +18,9 @@ from runtime.rootfs import RootError, find_program, open_view
 from runtime.syscalls import families
 from runtime.syscalls.registry import SyscallTable
 from runtime.syscalls.trace import Trace
-from runtime.task.execve import execve_native, prepare, start
+from runtime.task.execve import Program, execve_native, prepare, start
 from runtime.task.leader import lead
+from runtime.task.limits import RLIMIT_STACK, get_limits
 from runtime.task.machine import build
 from runtime.task.process import Process, Settings
 from runtime.task.signals import inherit
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from runtime.run_command import Options
 
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what a shell answers for a program it can't start
-ENOENT = 2
+ENOENT, ENOEXEC = 2, 8
 GARBAGE = (
     20_000  # new containers before the collector looks for cycles; a short process never gets there
 )
@@ -75,14 +76,41 @@ def configure(process: Process, target: config.Target) -> None:
         process.reserved_fds.add(settings.log_fd)
 
 
+def _find(process: Process, options: "Options") -> Program:
+    """The first program, found by its name or opened by the kernel already."""
+    view, path, opened = process.view, options.program, options.program_fd
+    if not options.by_kernel:
+        path = find_program(view, path, options.environment)
+    program = prepare(process, path, options.argv, options.environment, opened=opened)
+    if opened is not None:
+        os.close(opened)  # the plan has its own; the kernel's is not close-on-exec
+    if options.execfn is not None and options.by_kernel:
+        program.plan.execfn = options.execfn
+    found = program.plan.image
+    if options.architecture not in (None, found.arch):
+        reason = f"a program for {found.machine}, not for {options.architecture}"
+        raise ImageError(ENOEXEC, found.path, reason)
+    return program
+
+
+def _asked_for(process: Process, options: "Options") -> None:
+    """What the command line says is stronger than the configuration."""
+    if options.uname_release is not None:
+        process.settings.uname_release = options.uname_release
+    if options.stack is not None:
+        process.limits[RLIMIT_STACK] = (options.stack, get_limits(process, RLIMIT_STACK)[1])
+
+
 def _run(options: "Options") -> int:
     if bundle.current is None:
         families.register()
     settings = Settings(
-        configuration=config.load(),
+        # who gained privileges takes no advice from the environment
+        configuration=config.load({} if options.secure else None),
         page_size=options.page_size,
         fast_calls=options.fast_calls,
         trace_fd=_trace_descriptor(options),
+        by_kernel=options.by_kernel,
     )
     if options.root is not None:
         load_all()  # nothing can be imported once the root has changed
@@ -91,18 +119,18 @@ def _run(options: "Options") -> int:
     if settings.trace_fd is not None:
         process.trace = Trace(settings.trace_fd)
         process.reserved_fds.add(settings.trace_fd)
-    path = find_program(view, options.program, options.environment)
-    program = prepare(process, path, options.argv, options.environment)
+    program = _find(process, options)
     if program.native:
         execve_native(process, program)
     configure(process, settings.configuration.target(program.arch.name))
+    _asked_for(process, options)
     signals_start()
     task = Task(process, build(process, program.arch, program.pages), quick_syscall(SYS["gettid"]))
     process.leader = task.tid
     process.tasks[task.tid] = task
     task.cpu.bind()
     inherit(task, signal_mask_get())
-    start(process, task, program)
+    start(process, task, program, secure=options.secure, random=options.random)
     # A collection writes to every object it looks at, and a forked child pays for each page of them.
     gc.freeze()
     gc.set_threshold(GARBAGE, 10, 100)

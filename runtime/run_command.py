@@ -43,16 +43,24 @@ class Options:
     """What `octavo run` was asked to do. Paths and strings are bytes, as the kernel passes them."""
 
     __slots__ = (
+        "architecture",
         "argv0",
         "arguments",
+        "by_kernel",
         "environment",
+        "execfn",
         "fast_calls",
         "page_size",
         "prefixes",
         "program",
+        "program_fd",
+        "random",
         "root",
+        "secure",
+        "stack",
         "strace",
         "strace_file",
+        "uname_release",
     )
 
     def __init__(
@@ -68,6 +76,14 @@ class Options:
         strace: bool = False,
         strace_file: bytes | None = None,
         fast_calls: bool = True,
+        program_fd: int | None = None,
+        execfn: bytes | None = None,
+        secure: bool = False,
+        by_kernel: bool = False,
+        architecture: str | None = None,
+        uname_release: bytes | None = None,
+        stack: int | None = None,
+        random: bytes | None = None,
     ) -> None:
         self.program = program
         self.arguments = arguments  # argv[1:]
@@ -79,6 +95,16 @@ class Options:
         self.strace = strace
         self.strace_file = strace_file  # None: stderr
         self.fast_calls = fast_calls
+        # what binfmt_misc passes: AT_EXECFD, closed when the program has started; AT_EXECFN; AT_SECURE
+        self.program_fd = program_fd
+        self.execfn = execfn
+        self.secure = secure
+        self.by_kernel = by_kernel  # started by binfmt_misc
+        # what only qemu-user's command line can say
+        self.architecture = architecture  # the program has to be for this one; None: for any
+        self.uname_release = uname_release
+        self.stack = stack  # RLIMIT_STACK of the guest, bytes
+        self.random = random  # the 16 bytes at AT_RANDOM
 
     @property
     def argv(self) -> list[bytes]:

@@ -16,6 +16,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 # Nothing that is imported is garbage: without the collector a start is a millisecond shorter. run.py turns it on.
 BODY = """\
 import gc
+import os
 import sys
 
 gc.disable()
@@ -24,9 +25,9 @@ sys.path += [{top!r}, {packages!r}]
 from runtime import bundle
 
 bundle.use({bundle!r})
-from runtime.cli import main
+from binfmt.front import main
 
-sys.exit(main())
+sys.exit(main(list(map(os.fsencode, sys.argv))))
 """
 
 # The kernel reads 256 bytes of a script, and splits the line at its first blank (binfmt_script.c).

@@ -8,7 +8,13 @@ from typing import Any
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-LAUNCH_PATH = ("runtime.cli", "runtime.run_command", "runtime.run")
+LAUNCH_PATH = (
+    "binfmt.front",
+    "binfmt.qemu",
+    "runtime.cli",
+    "runtime.run_command",
+    "runtime.run",
+)
 
 
 class Body:

@@ -8,6 +8,7 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -457,6 +458,20 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr},
 };
 
+// 0 is a value that an entry can have (AT_EXECFD), so a missing one is None.
+nb::object auxv(unsigned long kind) {
+    errno = 0;
+    unsigned long value = getauxval(kind);
+    if (!value && errno == ENOENT)
+        return nb::none();
+    return nb::int_(value);
+}
+
+nb::object auxv_string(unsigned long kind) {
+    const char* text = reinterpret_cast<const char*>(getauxval(kind));
+    return text ? nb::object(nb::bytes(text, strlen(text))) : nb::none();
+}
+
 uint64_t buffer_address(nb::handle object) {
     Buffer b(object);
     return uint64_t(b.view.buf);
@@ -548,6 +563,8 @@ NB_MODULE(_core, m) {
     PyModule_AddFunctions(m.ptr(), functions);
     m.def("fork", py_fork, nb::arg("flags"), nb::arg("pidfd") = nb::none(),
           nb::arg("engine").none() = nb::none());
+    m.def("auxv", auxv, nb::arg("kind"));
+    m.def("auxv_string", auxv_string, nb::arg("kind"));
     m.def("address", buffer_address, nb::arg("buffer"));
     m.def("signals_start", signals_start);
     m.def("signal_action", signal_action, nb::arg("signo"), nb::arg("kind"), nb::arg("flags") = 0);

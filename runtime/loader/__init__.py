@@ -147,10 +147,12 @@ def load(
     *,
     stack_limit: int,
     flags: int = 0,
+    random: bytes | None = None,
 ) -> Loaded:
     """Map everything into an empty address space and set up its heap. GuestError: the program is lost (see plan()).
 
     `stack_limit`: RLIMIT_STACK in bytes (RLIM_INFINITY allowed); `flags`: AT_FLAGS (1: argv[0] was preserved).
+    `random`: the 16 bytes at AT_RANDOM, for a run that is to be repeated (qemu-user's -seed).
     """
     loaded = elf.load(space, arch, plan.image, plan.interpreter)
     space.set_brk(loaded.brk)
@@ -164,7 +166,7 @@ def load(
         envp=plan.envp,
         name=plan.execfn,
         entries=entries,
-        random=os.urandom(16),
+        random=os.urandom(16) if random is None else random,
     )
     executable = arch.executable_stack if loaded.exec_stack is None else loaded.exec_stack
     stack.map_stack(space, initial, top=arch.stack_top, limit=stack_limit, executable=executable)

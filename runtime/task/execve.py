@@ -67,13 +67,19 @@ def prepare(
     *,
     dirfd: int = AT_FDCWD,
     flags: int = 0,
+    opened: int | None = None,
 ) -> Program:
-    """Find out what running `path` means. ImageError, PageSizeError: it can't be run, nothing has changed."""
+    """Find out what running `path` means. ImageError, PageSizeError: it can't be run, nothing has changed.
+
+    `opened`: binfmt_misc has opened the program already; `path` is its name.
+    """
     fd = dirfd if flags & AT_EMPTY_PATH and not path else None
     name = b"/dev/fd/%d" % dirfd if fd is not None else path
+    close_on_exec = fd is not None and quick_syscall(SYS["fcntl"], fd, F_GETFD) & FD_CLOEXEC
+    if opened is not None:
+        fd = opened
     if fd is None and dirfd != AT_FDCWD and path[:1] != b"/":
         name = b"/dev/fd/%d/%s" % (dirfd, path)  # what the kernel calls it (do_execveat_common)
-    close_on_exec = fd is not None and quick_syscall(SYS["fcntl"], fd, F_GETFD) & FD_CLOEXEC
     found = plan(
         process.view,
         path if fd is None else name,
@@ -147,8 +153,16 @@ def install(process: "Process", task: "Task", program: Program) -> None:
     start(process, task, program)
 
 
-def start(process: "Process", task: "Task", program: Program) -> None:
-    """Load into the empty address space and set the registers to the entry."""
+def start(
+    process: "Process",
+    task: "Task",
+    program: Program,
+    *,
+    secure: bool = False,
+    random: bytes | None = None,
+) -> None:
+    """Load into the empty address space and set the registers to the entry. `secure`: the kernel says that privileges
+    were gained; `random`: see load()."""
     found = program.plan
     try:
         loaded = load(
@@ -156,8 +170,9 @@ def start(process: "Process", task: "Task", program: Program) -> None:
             process.memory,
             process.arch,
             process.pages,
-            credentials(),
+            credentials(secure),
             stack_limit=soft_limit(process, RLIMIT_STACK),
+            random=random,
         )
     except GuestError as error:
         shown = found.execfn.decode(errors="backslashreplace")
@@ -174,11 +189,14 @@ def start(process: "Process", task: "Task", program: Program) -> None:
     process.arch.enter(task.cpu, loaded.entry, loaded.sp)
 
 
-def credentials() -> Credentials:
-    """What the auxiliary vector says of the user; AT_SECURE where real and effective ids differ."""
+def credentials(secure: bool = False) -> Credentials:
+    """What the auxiliary vector says of the user; AT_SECURE where real and effective ids differ, or where the kernel
+    said so to us (file capabilities)."""
     uid, euid = quick_syscall(SYS["getuid"]), quick_syscall(SYS["geteuid"])
     gid, egid = quick_syscall(SYS["getgid"]), quick_syscall(SYS["getegid"])
-    return Credentials(uid=uid, euid=euid, gid=gid, egid=egid, secure=uid != euid or gid != egid)
+    return Credentials(
+        uid=uid, euid=euid, gid=gid, egid=egid, secure=secure or uid != euid or gid != egid
+    )
 
 
 def _close_on_exec(process: "Process", program: Program) -> None:

@@ -27,6 +27,7 @@ class Settings:
     """What was chosen when Octavo started and holds for every program it runs from then on."""
 
     __slots__ = (
+        "by_kernel",
         "configuration",
         "fast_calls",
         "log_fd",
@@ -45,7 +46,11 @@ class Settings:
         trace_fd: int | None = None,  # --strace
         fast_calls: bool = True,
         uname_release: bytes | None = None,
+        by_kernel: bool = False,
     ) -> None:
+        self.by_kernel = (
+            by_kernel  # binfmt_misc started us, so an execve by the host comes back here
+        )
         self.configuration = configuration
         self.page_size = page_size
         self.log_fd = log_fd

@@ -1,0 +1,1 @@
+"""EXEC: what the kernel starts, and how it is told to."""
