@@ -141,7 +141,7 @@ class Architecture:
         "clone_tls_first", "commpages", "constants", "cpuinfo", "debian", "default_page", "e_flags",
         "elf_class", "elf_data", "elf_machine", "engine", "entry_registers", "et_dyn_base",
         "executable_stack", "fixed_range_error", "frames", "min_fixed", "min_signal_stack",
-        "mmap_top", "model", "name", "page_sizes", "pair_alignment", "plain_frame", "qemu",
+        "mmap_top", "model", "name", "page_sizes", "pair_alignment", "plain_frame", "prot_checked", "prot_extra", "qemu",
         "restorer", "rlim_infinity", "second_result", "shmlba", "shmlba_forced", "siginfo_code_first",
         "signal_count", "sigset_size", "stack_arguments", "stack_top", "thumb_bit", "thumb_clear",
         "thumb_register", "tls_offset", "trampoline", "trampoline_offsets", "triple", "uname",
@@ -175,6 +175,8 @@ class Architecture:
         shmlba_forced: bool = False,  # shared mappings at fixed addresses must keep the colour (__ARCH_FORCE_SHMLBA)
         min_fixed: int = 0,  # fixed mappings below are EINVAL even for root (FIRST_USER_ADDRESS)
         fixed_range_error: int = 12,  # generic errno of a fixed mapping beyond address_top
+        prot_extra: int = 0,  # PROT_ bits that the ABI has besides READ, WRITE, EXEC and SEM
+        prot_checked: bool = False,  # mmap refuses other bits too, not mprotect alone (arch_validate_prot)
         executable_stack: bool = False,  # when PT_GNU_STACK is absent
         commpages: tuple[tuple[int, bytes, int, bytes, tuple[tuple[int, str], ...]], ...] = (),
         # ^ (address, content, PROT_ bits, label in maps, ((address, kernel entry it stands for), ...))
@@ -234,6 +236,8 @@ class Architecture:
         self.shmlba_forced = shmlba_forced
         self.min_fixed = min_fixed
         self.fixed_range_error = fixed_range_error
+        self.prot_extra = prot_extra
+        self.prot_checked = prot_checked
         self.executable_stack = executable_stack
         self.commpages = commpages
         self.engine = engine

@@ -62,6 +62,7 @@ MMU\t\t: Radix
     mmap_top=0x1FFF_F000_0000,  # below 2^45, as in aarch64.py
     et_dyn_base=0x1555_5555_0000,
     stack_top=0x1FFF_FFFF_0000,
+    prot_checked=True,  # arch/powerpc/kernel/syscalls.c: do_mmap2
     executable_stack=False,  # only 32-bit programs
     engine=EngineFacts(
         arch=engine_ids.ARCH_PPC,

@@ -158,8 +158,9 @@ def load(
     space.set_brk(loaded.brk)
     trampoline = commpages.map_all(space, arch)
     entries = stack.auxiliary_vector(arch, loaded, page=pages.guest, who=who, flags=flags)
+    top = arch.stack_top & -pages.guest
     initial = stack.build(
-        arch.stack_top,
+        top,
         bits=arch.elf_class,
         order="<" if arch.elf_data == 1 else ">",
         argv=plan.argv,
@@ -169,7 +170,7 @@ def load(
         random=os.urandom(16) if random is None else random,
     )
     executable = arch.executable_stack if loaded.exec_stack is None else loaded.exec_stack
-    stack.map_stack(space, initial, top=arch.stack_top, limit=stack_limit, executable=executable)
+    stack.map_stack(space, initial, top=top, limit=stack_limit, executable=executable)
     return Loaded(loaded, initial, trampoline)
 
 

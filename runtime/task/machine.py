@@ -96,6 +96,8 @@ def limits(arch: "Architecture", page: int) -> Limits:
         min_fixed=arch.min_fixed,
         fixed_top_errno=arch.fixed_range_error,
         shmlba=arch.shmlba,
+        extra_prot=arch.prot_extra,
+        strict_prot=arch.prot_checked,
         place_low=arch.mmap_top >> 1 if spread else 0,
         place_high=arch.mmap_top - (arch.mmap_top >> 3) if spread else 0,
     )

@@ -21,6 +21,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.guest import pages
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 CACHE = ROOT / "build" / "guest"
@@ -83,13 +85,15 @@ class Known:
 
 
 def programs() -> list[str]:
-    """Names of the guest programs, one per C file."""
-    return sorted(path.stem for path in HERE.glob("*.c"))
+    """Names of the guest programs, one per C file; pages.py has the programs of the page size matrix."""
+    return sorted(path.stem for path in HERE.glob("*.c") if not path.name.startswith(pages.PREFIX))
 
 
-def _content_hash(program: str, toolchain: Toolchain, linkage: str) -> str:
+def _content_hash(
+    program: str, toolchain: Toolchain, linkage: str, extra: tuple[str, ...] = ()
+) -> str:
     """Hash of everything that decides the bytes of an executable; ``#include "x.c"`` files too."""
-    digest = hashlib.sha256(repr((FLAGS, LIBRARIES, toolchain, linkage)).encode())
+    digest = hashlib.sha256(repr((FLAGS, LIBRARIES, toolchain, linkage, *extra)).encode())
     pending, seen = [f"{program}.c"], set[str]()
     while pending:
         name = pending.pop()
@@ -106,14 +110,15 @@ def _content_hash(program: str, toolchain: Toolchain, linkage: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def compile_program(program: str, toolchain: Toolchain, linkage: str) -> Path:
-    """The executable of a program, from build/guest when its content has been built before.
+def compile_program(
+    program: str, toolchain: Toolchain, linkage: str, extra: tuple[str, ...] = ()
+) -> Path:
+    """The executable of a program, from build/guest when its content has been built before; extra: more flags.
 
     :raises BuildError: no compiler, or the compiler complained.
     """
-    target = (
-        CACHE / toolchain.name / linkage / f"{program}-{_content_hash(program, toolchain, linkage)}"
-    )
+    content = _content_hash(program, toolchain, linkage, extra)
+    target = CACHE / toolchain.name / linkage / f"{program}-{content}"
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +128,7 @@ def compile_program(program: str, toolchain: Toolchain, linkage: str) -> Path:
     command = [
         toolchain.compiler,
         *FLAGS,
+        *extra,
         str(HERE / f"{program}.c"),
         "-o",
         str(partial),
