@@ -33,7 +33,7 @@ ARCHITECTURE = Architecture(
     cpuinfo="""\
 processor\t: {cpu}
 BogoMIPS\t: 100.00
-Features\t: fp asimd aes pmull sha1 sha2 crc32 fphp asimdhp asimdrdm jscvt fcma lrcpc dcpop sha3 sm3 sm4 \
+Features\t: fp asimd aes pmull sha1 sha2 crc32 atomics fphp asimdhp asimdrdm jscvt fcma lrcpc dcpop sha3 sm3 sm4 \
 asimddp sha512 asimdfhm ilrcpc flagm sb dcpodp flagm2 frint rng
 CPU implementer\t: 0x00
 CPU architecture: 8
@@ -117,9 +117,9 @@ CPU revision\t: 0
     ),  # mov x8, #139 (rt_sigreturn); svc #0
     min_signal_stack=5120,
     auxv=AuxvFacts(
-        # FP ASIMD AES PMULL SHA1 SHA2 CRC32 FPHP ASIMDHP ASIMDRDM JSCVT FCMA LRCPC DCPOP SHA3 SM3 SM4 ASIMDDP
-        # SHA512 ASIMDFHM ILRCPC FLAGM SB (bits 0 1 3-7 9 10 12-21 23 26 27 29)
-        hwcap=0x2CBFF6FB,
+        # FP ASIMD AES PMULL SHA1 SHA2 CRC32 ATOMICS FPHP ASIMDHP ASIMDRDM JSCVT FCMA LRCPC DCPOP SHA3 SM3 SM4 ASIMDDP
+        # SHA512 ASIMDFHM ILRCPC FLAGM SB (bits 0 1 3-10 12-21 23 26 27 29)
+        hwcap=0x2CBFF7FB,
         hwcap2=1 << 0 | 1 << 7 | 1 << 8 | 1 << 16,  # DCPODP FLAGM2 FRINT RNG
         platform=b"aarch64",
         minsigstksz=4720,

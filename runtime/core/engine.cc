@@ -229,7 +229,23 @@ void Engine::invalidate(uint64_t offset, uint64_t length) {
         target_->tb_invalidate(uc, from, to);
         counters.invalidations++;
     }
+    std::erase_if(alone_, [=](uint64_t at) { return at >= offset && at < end; });
     t_engine = outer;
+}
+
+void Engine::do_alone() {
+    note_pc();
+    Mapping m;
+    if (!table->lookup(exact_pc, m))
+        return;
+    uint64_t offset = m.offset + (exact_pc - m.start);
+    if (alone_.insert(offset).second)
+        target_->tb_invalidate(uc, offset, offset + 1);
+}
+
+bool Engine::alone(uint64_t pc) const {
+    Mapping m;
+    return !alone_.empty() && table->lookup(pc, m) && alone_.count(m.offset + (pc - m.start));
 }
 
 void Engine::drop_code(uint64_t guest) {

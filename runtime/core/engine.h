@@ -110,6 +110,11 @@ class Engine {
     bool stepping = false;  // translate single instructions
     uint64_t exact_pc = 0;  // where the engine last left translated code
 
+    // An instruction that cannot be done atomically on this host, a locked one across a boundary say,
+    // becomes a block of its own, which is not atomic against other processes.
+    void do_alone();
+    bool alone(uint64_t pc) const;
+
     void note_pc() {
         exact_pc = 0;
         uc_reg_read(uc, facts.pc, &exact_pc);
@@ -140,6 +145,7 @@ class Engine {
         nullptr;  // known from the first fill on; before, there is nothing to flush
     void* cs_ = nullptr;
     uint64_t fills_since_flush_ = 0, grow_at_ = 512;
+    std::unordered_set<uint64_t> alone_;  // offsets in the arena
     std::unordered_set<uint64_t> breakpoints_;
     std::unordered_set<uint64_t> breakpoint_pages_;
 };

@@ -1,7 +1,7 @@
 // The seams between the translator and us: functions that the linker's --wrap puts in place of
 // Unicorn's own, for every target in libunicorn.a. CMakeLists.txt lists the same names and targets.
 //
-// They also mend five things of Unicorn 2.1.4 that cannot be mended from outside:
+// They also mend six things of Unicorn 2.1.4 that cannot be mended from outside:
 // - exceptions of mips, ppc and riscv reach the interrupt hook with the program counter already moved
 //   on, by a guess: it is noted here before that (loop_exit_restore);
 // - a mips fault in a delay slot leaves "in a delay slot" set, which would make the next instruction
@@ -11,7 +11,8 @@
 // - a mips translation that is left in the middle (its next page cannot be fetched) leaves a pointer
 //   to a temporary that the next one would use;
 // - an illegal instruction first in a riscv block gives a block of size 0, whose "last byte" is on
-//   the page before.
+//   the page before;
+// - an atomic instruction that has to be done alone (EXCP_ATOMIC) is tried again for ever.
 #include "engine.h"
 
 namespace {
@@ -60,6 +61,7 @@ void leave_delay_slot(Word* state) {
     void tlb_flush_page_##T(void*, uint64_t);                                                      \
     void tb_invalidate_phys_range_##T(uc_engine*, uint64_t, uint64_t);                             \
     void cpu_loop_exit_##T(void*);                                                                 \
+    void __real_cpu_loop_exit_atomic_##T(void*, uintptr_t);                                        \
     bool cpu_restore_state_##T(void*, uintptr_t, bool);                                            \
     bool __real_unicorn_fill_tlb_##T(void*, uint64_t, int, int, int, bool, uintptr_t);             \
     void __real_helper_check_exit_request_##T(uc_engine*, uint32_t);                               \
@@ -99,7 +101,10 @@ void leave_delay_slot(Word* state) {
     }                                                                                              \
     extern "C" void __wrap_gen_intermediate_code_##T(void* cs, Block<Word>* block, int most) {     \
         Engine::of_thread()->checks = 0;                                                           \
-        most = Engine::of_thread()->stepping ? 1 : is_mips && most > MIPS_BLOCK ? MIPS_BLOCK : most; \
+        if (Engine::of_thread()->stepping || !(block->cflags & CF_PARALLEL))                       \
+            most = 1;                                                                              \
+        else if (is_mips && most > MIPS_BLOCK)                                                     \
+            most = MIPS_BLOCK;                                                                     \
         __real_gen_intermediate_code_##T(cs, block, most);                                         \
         block->cflags &= ~CF_PARALLEL;                                                             \
         if (block->size == 0)                                                                      \
@@ -110,7 +115,8 @@ void leave_delay_slot(Word* state) {
         Engine* engine = Engine::of_thread();                                                      \
         engine->translating = true; /* stays set when it leaves by a jump; the run ends then */    \
         engine->counters.translations++;                                                           \
-        void* tb = __real_tb_gen_code_##T(cs, pc, base, flags, how | int(CF_PARALLEL));           \
+        how |= engine->alone(pc) ? 0 : int(CF_PARALLEL);                                           \
+        void* tb = __real_tb_gen_code_##T(cs, pc, base, flags, how);                               \
         engine->translating = false;                                                               \
         return tb;                                                                                 \
     }                                                                                              \
@@ -125,6 +131,13 @@ void leave_delay_slot(Word* state) {
             cpu_restore_state_##T(cs, host_pc, true);                                              \
         Engine::of_thread()->note_pc();                                                            \
         cpu_loop_exit_##T(cs);                                                                     \
+    }                                                                                              \
+    /* Nobody answers Unicorn's request to do this instruction alone: it would be tried forever. */ \
+    extern "C" void __wrap_cpu_loop_exit_atomic_##T(void* cs, uintptr_t host_pc) {                 \
+        if (host_pc)                                                                               \
+            cpu_restore_state_##T(cs, host_pc, true);                                              \
+        Engine::of_thread()->do_alone();                                                           \
+        __real_cpu_loop_exit_atomic_##T(cs, 0);                                                    \
     }                                                                                              \
     extern "C" void __wrap_restore_state_to_opc_##T(void* env, void* tb, Word* state) {            \
         if (is_mips)                                                                               \
