@@ -71,7 +71,10 @@ def test_two_threads_share(arm64):
     threads = [threading.Thread(target=work, args=(cpu,)) for cpu in cpus]
     for thread in threads:
         thread.start()
+    deadline = time.monotonic() + 10  # a busy machine may start the second one late
     time.sleep(0.3)
+    while machine.engine.counters["switches"] <= 20 and time.monotonic() < deadline:
+        time.sleep(0.05)
     # The page table changes under them, at once.
     start = time.monotonic()
     for n in range(200):
