@@ -39,8 +39,9 @@ def test_a_command_that_names_the_size_runs_for_each():
 
 
 def test_the_table_names_what_is_not_ideal(capsys, tmp_path):
-    good = {"page": 4096, "rows": dict.fromkeys(pages.ROWS, "ideal")}
-    bad = {"page": 65536, "rows": good["rows"] | {"10": "no signal"}}
+    ideal = dict.fromkeys(pages.ROWS, "ideal")
+    good = {"page": 4096, "rows": ideal}
+    bad = {"page": 65536, "rows": ideal | {"10": "no signal"}}
     files = []
     for name, column in (("ours", {"arm 4k": good}), ("other", {"arm 4k": good, "mips 64k": bad})):
         path = tmp_path / name
