@@ -9,14 +9,16 @@ JOBS ?= $(shell nproc)
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := packaging/tools
+LAUNCHER := build/launcher/octavo
 ROOT := var/roots/arm64
 SUITE := debian:bookworm
 SOURCES := $(shell find runtime binfmt -name '*.py')
+LAUNCHER_FILES := $(shell find packaging/launcher -type f)
 CORE_FILES := $(shell find runtime/core -type f 2>/dev/null)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench format clean
+.PHONY: help build launcher run test check bench format clean
 
 help:
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +39,13 @@ $(VENV)/.core: $(VENV)/.python $(CORE_FILES)
 $(BIN)/octavo: $(VENV)/.core $(TOOLS)/install_command.py $(TOOLS)/make_bundle.py $(SOURCES)
 	$(BIN)/python $(TOOLS)/install_command.py $@
 
+launcher: $(LAUNCHER) ## one static executable that runs programs from an empty root: for binfmt_misc
+
+$(LAUNCHER): $(VENV)/.core $(LAUNCHER_FILES) $(TOOLS)/build_launcher.py $(TOOLS)/make_bundle.py $(SOURCES)
+	$(TOOLS)/install-packages.sh launcher
+	$(BIN)/python $(TOOLS)/build_launcher.py --jobs $(JOBS)
+	touch $@
+
 $(ROOT)/etc/os-release: | build
 	$(TOOLS)/install-packages.sh run
 	mkdir -p $(dir $(ROOT))
@@ -47,7 +56,7 @@ run: build $(ROOT)/etc/os-release ## run a shell, a pipeline and perl of Debian 
 	$(BIN)/octavo run --root $(ROOT) /bin/sh -c 'cut -d: -f7 /etc/passwd | sort | uniq -c | sort -rn'
 	$(BIN)/octavo run --root $(ROOT) /usr/bin/perl -e 'printf "perl %vd on %s\n", $$^V, join " ", (split " ", `uname -srm`)[0, -1]'
 
-test: build ## run the tests: the quick ones, then the guest programs on every architecture
+test: build launcher ## run the tests: the quick ones, then the guest programs on every architecture
 	$(TOOLS)/install-packages.sh test
 	$(BIN)/python -m pytest -n $(JOBS)
 	$(BIN)/python -m pytest -m "$(if $(filter 0,$(shell id -u)),(guest or root),guest) and not slow" -n $(JOBS)

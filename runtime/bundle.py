@@ -76,6 +76,7 @@ class Bundle:
         loader: Any = self  # a Loader by its methods; importlib.abc is heavy
         spec = ModuleSpec(name, loader, origin=found[0], is_package=found[1])
         spec.has_location = True
+        spec.cached = found[0]  # given, or importlib works out where a .pyc file would be
         if found[1]:
             spec.submodule_search_locations = [found[0].rpartition("/")[0]]
         return spec

@@ -129,8 +129,14 @@ def parse_page_size(text: str) -> int | str:
     raise UsageError(f"page size {text!r}: give auto, host, or a power of two such as 4k, 16k, 64k")
 
 
+# set at start by the launcher, whose own main() got it
+exact_environment: list[bytes] | None = None
+
+
 def initial_environment() -> list[bytes]:
     """The environment this process was started with, exactly; os.environb where there is no /proc."""
+    if exact_environment is not None:
+        return list(exact_environment)
     try:
         with open("/proc/self/environ", "rb", buffering=0) as file:
             block = file.readall()

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 usage() {
-    echo "usage: install-packages.sh make|build|run|test|check|bench ..." >&2
+    echo "usage: install-packages.sh make|build|launcher|run|test|check|bench ..." >&2
     exit 2
 }
 
@@ -47,6 +47,8 @@ for target in "$@"; do
         want_python
         wanted+=(g++ libc6-dev)
         ;;
+    # Debian's own Python: its library as an archive is in no other
+    launcher) wanted+=(g++ libc6-dev python3 libpython3-dev) ;;
     run) wanted+=(debootstrap debian-archive-keyring gpgv ca-certificates) ;;
     test) want_cross ;;
     check) wanted+=(clang-format) ;;

@@ -1,10 +1,19 @@
-"""Write the bundle of the launch path's modules: see runtime/bundle.py. usage: make_bundle.py TARGET"""
+"""Write the bundle of the launch path's modules: see runtime/bundle.py. usage: make_bundle.py TARGET
 
-import importlib
+Nothing is imported here that the launch path could need: what is there before it is taken for a part of Python's start,
+and left out.
+"""
+
 import marshal
 import os
 import sys
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from runtime import bundle
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -23,19 +32,22 @@ class Body:
     def __init__(self) -> None:
         self.data = bytearray()
 
-    def add(self, piece: Any) -> tuple[int, int]:
+    def add(self, piece: "Any") -> tuple[int, int]:
         """(offset, size)."""
         text = marshal.dumps(piece)
         self.data += text
         return len(self.data) - len(text), len(text)
 
 
-def main(target: str) -> None:
-    """Import what `octavo run` may import, and keep the code of every module that came from a Python file."""
+def collect(
+    names: "Sequence[str]" = LAUNCH_PATH, label: "Callable[[str], str]" = str
+) -> "tuple[bundle.Header, bytes]":
+    """Import `names`, all families and all architectures; the bundle's header, and its body with the code of every
+    module that came from a Python file. `label`: what a file is called in tracebacks."""
     sys.path.append(TOP)
     before = set(sys.modules)
-    for name in LAUNCH_PATH:
-        importlib.import_module(name)
+    for name in names:
+        __import__(name)
     from runtime import arch, bundle
     from runtime.syscalls import families, registry
 
@@ -52,9 +64,8 @@ def main(target: str) -> None:
         path = str(spec.origin)
         if path.endswith(".py"):
             sources.append(source(path))
-            with open(path, "rb") as file:
-                code = compile(file.read(), path, "exec", dont_inherit=True, optimize=2)
-            places[name] = (path, spec.submodule_search_locations is not None, *body.add(code))
+            is_package = spec.submodule_search_locations is not None
+            places[name] = (label(path), is_package, *body.add(code(path, label(path))))
         elif not name.startswith("runtime."):
             extensions.append(name)
     data = {}
@@ -74,9 +85,23 @@ def main(target: str) -> None:
         },
         data=data,
     )
+    return header, bytes(body.data)
+
+
+def code(path: str, label: str) -> "Any":
+    """The code object of a source file."""
+    with open(path, "rb") as file:
+        return compile(file.read(), label, "exec", dont_inherit=True, optimize=2)
+
+
+def main(target: str) -> None:
+    """Write the bundle, atomically."""
+    header, body = collect()
+    from runtime import bundle
+
     temporary = target + ".new"
     with open(temporary, "wb") as file:
-        file.write(bundle.dump(header, bytes(body.data)))
+        file.write(bundle.dump(header, body))
     os.replace(temporary, target)
 
 

@@ -28,7 +28,8 @@ DEFAULTS: dict[str, int | str | None] = {
 }
 KEYS = tuple(DEFAULTS)
 
-_FORMAT = 1  # of the cache
+_FORMAT = 1  # of the cache, and of what a launcher carries
+_MARSHAL = 4  # the format of marshal, whichever Python writes
 
 
 class ConfigError(Exception):
@@ -75,6 +76,10 @@ class Configuration:
         self._settings = settings
         self.files = files  # that were read, in order
 
+    def dump(self) -> bytes:
+        """All of it, for a launcher to carry (binfmt/settings.py)."""
+        return marshal.dumps((_FORMAT, self._settings, self.files), _MARSHAL)
+
     def target(self, name: str) -> Target:
         """The settings of an architecture (a name of runtime.arch.ARCHITECTURES)."""
         values, origins = dict(DEFAULTS), {}
@@ -83,6 +88,21 @@ class Configuration:
                 values[key] = value
                 origins[key] = origin
         return Target(name, values, origins)
+
+
+# set at start by the launcher, for which no file is to be read
+compiled_in: Configuration | None = None
+
+
+def restore(data: "bytes | memoryview") -> Configuration:
+    """What dump() gave. ConfigError: another version's."""
+    try:
+        version, settings, names = marshal.loads(data)
+    except (ValueError, EOFError, TypeError):
+        version = None
+    if version != _FORMAT:
+        raise ConfigError("the settings in this launcher are another version's: register it again")
+    return Configuration(settings, names)
 
 
 def files(environment: "Mapping[str, str]", secure: bool = False) -> list[str]:
@@ -100,6 +120,8 @@ def files(environment: "Mapping[str, str]", secure: bool = False) -> list[str]:
 
 def load(environment: "Mapping[str, str] | None" = None) -> Configuration:
     """Read the configuration. ConfigError for a wrong file, or for an OCTAVO_CONFIG that cannot be read."""
+    if compiled_in is not None:
+        return compiled_in
     if environment is None:
         environment = os.environ
     secure = os.getuid() != os.geteuid() or os.getgid() != os.getegid()

@@ -1,0 +1,153 @@
+// The launcher's main(): brings up the interpreter that is linked in, and calls the frozen module `main`.
+//
+// The odd thing is how little of CPython's initialisation is done. With _init_main = 0 it stops after the core: types,
+// builtins, sys, and the importers of built-in and frozen modules. The rest would look for files, load codecs, and
+// open three standard streams that nobody reads; it takes two thirds of the time. So sys.stdin and sys.path do not
+// exist here, text is UTF-8 with surrogateescape, and the signals stay as they were inherited.
+//
+// Nothing here opens a file: the kernel has pinned this executable (binfmt_misc, flag F), and the root directory may
+// be an empty one.
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <initializer_list>
+
+#include "modules.h"
+
+extern "C" {
+extern const char octavo_bundle[], octavo_bundle_end[];
+extern const char octavo_settings[];
+}
+
+namespace {
+
+constexpr int FAILED = 1;
+
+PyObject* view(const char* data, Py_ssize_t size) {
+    return PyMemoryView_FromMemory(const_cast<char*>(data), size, PyBUF_READ);
+}
+
+// The words of argv or environ, exactly.
+PyObject* words(char** from) {
+    PyObject* list = PyList_New(0);
+    for (; list && *from; from++) {
+        PyObject* word = PyBytes_FromString(*from);
+        if (!word || PyList_Append(list, word) < 0)
+            return nullptr;
+        Py_DECREF(word);
+    }
+    return list;
+}
+
+PyObject* settings() {
+    constexpr size_t mark = 16;
+    // volatile: what the compiler sees here is not what another program has written into the file
+    const volatile char* at = octavo_settings + mark;
+    uint32_t size = 0;
+    for (int i = 3; i >= 0; i--) size = size << 8 | uint8_t(at[i]);
+    return view(octavo_settings + mark + 4, size);
+}
+
+char** arguments;
+
+// The module `launcher`: what Python code can't know by itself here.
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "launcher", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
+
+[[noreturn]] void fail(PyStatus status) {
+    dprintf(2, "octavo: cannot start: %s\n", status.err_msg ? status.err_msg : "out of memory");
+    _exit(FAILED);
+}
+
+void check(PyStatus status) {
+    if (PyStatus_Exception(status))
+        fail(status);
+}
+
+void initialize(bool bare) {
+    PyPreConfig before;
+    PyPreConfig_InitIsolatedConfig(&before);
+    before.utf8_mode = 1;
+    before.configure_locale = 0;
+    check(Py_PreInitialize(&before));
+
+    PyConfig config;
+    PyConfig_InitIsolatedConfig(&config);
+    config._init_main = bare;
+    config.site_import = 0;
+    config.install_signal_handlers = 0;
+    config.write_bytecode = 0;
+    config.pathconfig_warnings = 0;
+    config.optimization_level = 2;
+    config.module_search_paths_set = 1;
+    // Given, so that nothing is computed: it would look at the file system.
+    for (wchar_t** name : {&config.program_name, &config.executable, &config.base_executable})
+        check(PyConfig_SetString(&config, name, L"octavo"));
+    for (wchar_t** name : {&config.prefix, &config.exec_prefix, &config.base_prefix,
+                           &config.base_exec_prefix, &config.stdlib_dir})
+        check(PyConfig_SetString(&config, name, L""));
+    for (wchar_t** name : {&config.filesystem_encoding, &config.stdio_encoding})
+        check(PyConfig_SetString(&config, name, L"utf-8"));
+    for (wchar_t** name : {&config.filesystem_errors, &config.stdio_errors})
+        check(PyConfig_SetString(&config, name, L"surrogateescape"));
+    if (bare) {
+        wchar_t* library = Py_DecodeLocale(arguments[1], nullptr);
+        check(PyWideStringList_Append(&config.module_search_paths, library));
+        check(PyConfig_SetBytesArgv(&config, 0, nullptr));
+    }
+    check(Py_InitializeFromConfig(&config));
+}
+
+// The native core under its name: the importer of built-in modules knows no packages.
+bool place_core() {
+    PyObject* core = PyImport_ImportModule("_core");
+    return core && PyDict_SetItemString(PyImport_GetModuleDict(), "runtime._core", core) == 0;
+}
+
+// octavo-bare LIBRARY FILE ARGS...: a Python without modules of ours, for the build.
+int run_bare(int count) {
+    if (count < 3) {
+        dprintf(2, "usage: octavo-bare LIBRARY FILE ARGS...\n");
+        return 2;
+    }
+    initialize(true);
+    PyObject* list = PyList_New(0);
+    for (int i = 2; i < count; i++) PyList_Append(list, PyUnicode_DecodeFSDefault(arguments[i]));
+    PySys_SetObject("argv", list);
+    FILE* file = fopen(arguments[2], "r");
+    if (!file) {
+        perror(arguments[2]);
+        return FAILED;
+    }
+    if (!place_core()) {
+        PyErr_Print();
+        return FAILED;
+    }
+    return PyRun_SimpleFileEx(file, arguments[2], 1) ? FAILED : 0;
+}
+
+}  // namespace
+
+PyObject* octavo_launcher_module() {
+    PyObject* module = PyModule_Create(&definition);
+    if (!module || PyModule_AddObject(module, "argv", words(arguments)) < 0 ||
+        PyModule_AddObject(module, "environ", words(environ)) < 0 ||
+        PyModule_AddObject(module, "bundle",
+                           view(octavo_bundle, octavo_bundle_end - octavo_bundle)) < 0 ||
+        PyModule_AddObject(module, "settings", settings()) < 0)
+        return nullptr;
+    return module;
+}
+
+int main(int count, char** words) {
+    arguments = words;
+    if (&octavo_bundle[0] == &octavo_bundle_end[0])
+        return run_bare(count);
+    octavo_freeze();
+    initialize(false);
+    PyGC_Disable();  // nothing that is imported is garbage; run.py turns it on
+    if (!place_core() || !PyImport_ImportModule("octavo_main"))
+        PyErr_Print();
+    _exit(FAILED);  // the module ends the process itself
+}
