@@ -4,7 +4,7 @@ export HOME=$PWD GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT
 git init -q source
 cd source
 for i in 1 2 3 4 5 6 7 8; do
-    cp /usr/share/perl/5.*/*.pm .
+    cp /usr/share/perl/5.*.*/*.pm .
     echo "$i" > "f$i"
     git add -A
     git commit -qm "$i"
