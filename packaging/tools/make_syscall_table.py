@@ -198,6 +198,7 @@ SPECIAL: dict[str, dict[str, tuple[str, str]]] = {
         "fadvise64": ("fadvise64_64", ""),
         "pipe": ("pipe", "two_results"),
         "signal": ("ni_syscall", ""),
+        "sigsuspend": ("mips_sigsuspend", ""),  # a function of its own, arch/mips/kernel/signal.c
         "ioperm": ("ni_syscall", ""),
         "iopl": ("ni_syscall", ""),
         "vm86": ("ni_syscall", ""),

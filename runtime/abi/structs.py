@@ -424,6 +424,24 @@ class sigaction_mips(Layout, of=sigaction, variant="mips"):
     sa_mask: Array = array(U8, 16)
 
 
+class old_sigaction(Layout):
+    """struct old_sigaction: a mask of one long (arm)."""
+
+    sa_handler: Pointer
+    sa_mask: ULong
+    sa_flags: ULong
+    sa_restorer: Pointer
+
+
+class old_sigaction_mips(Layout, of=old_sigaction, variant="mips"):
+    """struct sigaction of mips, of whose mask the old call reads the first long."""
+
+    sa_flags: UInt
+    sa_handler: Pointer
+    sa_mask: ULong
+    sa_rest: Array = array(U8, 12)
+
+
 class stack_t(Layout):
     ss_sp: Pointer
     ss_flags: Int

@@ -54,7 +54,7 @@ machine\t\t\t: Octavo
         big=True,
         variants={
             "stat": "mips", "stat64": "mips", "statfs": "mips", "statfs64": "mips", "flock": "mips",
-            "sigaction": "mips", "stack_t": "mips", "semid64_ds": "mips", "shmid64_ds": "mips",
+            "old_sigaction": "mips", "sigaction": "mips", "stack_t": "mips", "semid64_ds": "mips", "shmid64_ds": "mips",
             "msqid64_ds": "mips",
         },
     ),

@@ -22,6 +22,7 @@ FAMILIES = (
     "mapping",
     "mounts",
     "mqueue",
+    "old_signals",
     "paths",
     "polling",
     "prctl",

@@ -35,38 +35,41 @@ def put_mask(task: "Task", address: int, mask: int) -> None:
     task.memory.access.write(address, task.arch.sigset_encode(mask))
 
 
-@syscall
-def rt_sigaction(task: "Task", signo: Signal, act: Address, old: Address, size: Size) -> int:
-    """EINVAL for SIGKILL, SIGSTOP and numbers beyond 64."""
-    check_set_size(task, size)
-    if not 1 <= signo <= SIGNALS or (act and signo in (SIGKILL, SIGSTOP)):
+def exchange_action(task: "Task", signo: int, new: Action | None) -> Action:
+    """Set a disposition, if one is given; the one before. EINVAL for SIGKILL, SIGSTOP and numbers beyond 64."""
+    if not 1 <= signo <= SIGNALS or (new is not None and signo in (SIGKILL, SIGSTOP)):
         raise GuestError(EINVAL)
-    access, arch = task.memory.access, task.arch
-    struct = sigaction.of(arch.model)
     with task.process.lock:
         before = task.process.actions.get(signo, DEFAULT)
-        if act:
-            fields = dict(
-                zip(struct.names, struct.unpack(access.read(act, struct.size)), strict=True)
-            )
-            set_action(
-                task.process,
-                signo,
-                Action(
-                    fields["sa_handler"],
-                    arch.constants.decode("sa_flags", fields["sa_flags"] & 0xFFFFFFFF),
-                    arch.sigset_decode(fields["sa_mask"]),
-                    fields.get("sa_restorer", 0),
-                ),
-            )
+        if new is not None:
+            set_action(task.process, signo, new)
+    return before
+
+
+@syscall
+def rt_sigaction(task: "Task", signo: Signal, act: Address, old: Address, size: Size) -> int:
+    check_set_size(task, size)
+    access, arch = task.memory.access, task.arch
+    struct = sigaction.of(arch.model)
+    new = None
+    if act:
+        values = struct.unpack(access.read(act, struct.size))
+        fields = dict(zip(struct.names, values, strict=True))
+        new = Action(
+            fields["sa_handler"],
+            arch.constants.decode("sa_flags", fields["sa_flags"] & 0xFFFFFFFF),
+            arch.sigset_decode(fields["sa_mask"]),
+            fields.get("sa_restorer", 0),
+        )
+    before = exchange_action(task, signo, new)
     if old:
-        values = {
+        shown = {
             "sa_handler": before.handler,
             "sa_flags": arch.constants.encode("sa_flags", before.flags),
             "sa_mask": arch.sigset_encode(before.mask),
             "sa_restorer": before.restorer,
         }
-        access.write(old, struct.pack([values[name] for name in struct.names]))
+        access.write(old, struct.pack([shown[name] for name in struct.names]))
     return 0
 
 
