@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def _decode(task: "Task", word: int) -> int:
     """An old_sigset_t as a mask of generic signal numbers."""
     model = task.arch.model
-    return task.arch.sigset_decode((word & (1 << model.bits) - 1).to_bytes(model.long, model.endian))
+    return task.arch.sigset_decode(
+        (word & (1 << model.bits) - 1).to_bytes(model.long, model.endian)
+    )
 
 
 def _encode(task: "Task", mask: int) -> int:
@@ -74,9 +76,7 @@ def sigprocmask(task: "Task", how: SigHow, new: Address, old: Address) -> int:
     before = task.blocked
     if new:
         model = task.arch.model
-        mask = _decode(
-            task, int.from_bytes(task.memory.access.read(new, model.long), model.endian)
-        )
+        mask = _decode(task, int.from_bytes(task.memory.access.read(new, model.long), model.endian))
         if how == SIG_BLOCK:
             mask |= before
         elif how == SIG_UNBLOCK:
