@@ -43,13 +43,16 @@ RANK = {
     "runtime.explain": 11,
     "runtime.syscalls.support": 11,
     "binfmt": 12,
+    "binfmt.invocation": 12,
+    "binfmt.qemu": 12,
     "rootfs_tools": 12,
     "runtime.cli": 13,
     "binfmt.front": 14,  # the entry: hands on to one of the above
 }
 
 # modules that only other commands than `octavo run` import
-OFF_THE_LAUNCH_PATH = ("runtime.cli", "runtime.explain", "runtime.syscalls.support")
+# "binfmt" is what registers; its modules on the launch path have their own entries
+OFF_THE_LAUNCH_PATH = ("runtime.cli", "runtime.explain", "runtime.syscalls.support", "binfmt")
 # imported when a configuration file has changed, before the program starts
 SELDOM = ("runtime.config.file",)
 
