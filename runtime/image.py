@@ -291,6 +291,19 @@ def identify(fd: int, path: bytes) -> Image:
     return image
 
 
+def machine_of(fd: int) -> tuple[str, str]:
+    """(what the ELF header says, for people; the name in runtime.arch.ARCHITECTURES or ""); ("", "") for no ELF file."""
+    try:
+        head = os.pread(fd, HEAD, 0)
+        header = _Header(head, b"") if head[:4] == ELF_MAGIC else None
+    except (OSError, ImageError):
+        header = None
+    if header is None:
+        return "", ""
+    name = arch.identify(header.elf_class, header.data, header.machine, header.flags)
+    return header.describe(), name or ""
+
+
 def _not_elf(head: bytes) -> str:
     if not head:
         return "the file is empty"

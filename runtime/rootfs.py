@@ -15,7 +15,7 @@ those are always the empty mount points of an unpacked root.
 import errno
 import os
 
-from runtime import container
+from runtime import container, image
 from runtime.abi.linux import AT_FDCWD, S_IFDIR, S_IFMT, S_IFREG
 from runtime.walk import walk
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# One of these is in every root that programs can live in.
+USUAL = (b"/bin/sh", b"/usr/bin/env", b"/bin/busybox", b"/sbin/init")
 
 _KERNEL = (b"proc", b"dev", b"sys")
 
@@ -206,3 +209,31 @@ def check_root(root: bytes) -> bytes:
             f"root {name}: permission denied (its directory cannot be read by this user)",
         )
     return real
+
+
+def machine(view: View) -> tuple[str, str]:
+    """Whose programs a root holds, by the first usual one that is there: (for people, a name of ARCHITECTURES or "").
+    ("", ""): there is none, or none that says it."""
+    for path in USUAL:
+        try:
+            dirfd, host = view.resolve(AT_FDCWD, path, True)
+            at = None if dirfd == AT_FDCWD else dirfd
+            fd = os.open(host, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=at)
+        except OSError:
+            continue
+        found = image.machine_of(fd)
+        os.close(fd)
+        if found[0]:
+            return found
+    return "", ""
+
+
+def explain_root(view: View, root: bytes) -> str:
+    """To be added to the line about a program that did not start: what is wrong with the root itself, or ""."""
+    found, name = machine(view)
+    if not found:
+        usual = ", ".join(map(os.fsdecode, USUAL))
+        return f"; root {os.fsdecode(root)} has no program of the usual ones ({usual}): is it a system?"
+    if not name:
+        return f"; root {os.fsdecode(root)} is a system for {found}, which octavo does not run"
+    return ""

@@ -14,7 +14,7 @@ from runtime.arch import load_all
 from runtime.container import ContainerError
 from runtime.image import ImageError
 from runtime.policy import PageSizeError
-from runtime.rootfs import RootError, find_program, open_view
+from runtime.rootfs import RootError, explain_root, find_program, open_view
 from runtime.syscalls import families
 from runtime.syscalls.registry import SyscallTable
 from runtime.syscalls.trace import Trace
@@ -119,7 +119,13 @@ def _run(options: "Options") -> int:
     if settings.trace_fd is not None:
         process.trace = Trace(settings.trace_fd)
         process.reserved_fds.add(settings.trace_fd)
-    program = _find(process, options)
+    try:
+        program = _find(process, options)
+    except (ImageError, RootError) as error:
+        if options.root is None:
+            raise
+        line = f"{error}{explain_root(view, options.root)}"
+        raise RootError(error.errno, line) from None
     if program.native:
         execve_native(process, program)
     configure(process, settings.configuration.target(program.arch.name))

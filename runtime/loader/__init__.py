@@ -14,6 +14,7 @@ from runtime.image import Image, ImageError
 from runtime.loader import commpages, elf, script, stack
 from runtime.loader.elf import LoadedImage
 from runtime.loader.stack import Credentials, StackImage
+from runtime.rootfs import machine
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -248,7 +249,8 @@ def _open_interpreter(view: "View", image: Image) -> Image:
         found = _open_named(view, image.interpreter, what)
     except ImageError as error:
         if error.errno in (errno.ENOEXEC, errno.EINVAL):
-            raise ImageError(errno.ELIBBAD, error.path, error.reason) from None
+            number = errno.EIO if _too_short(view, image) else errno.ELIBBAD
+            raise ImageError(number, error.path, error.reason) from None
         if error.errno == errno.ENOENT:
             raise ImageError(
                 error.errno, error.path, error.reason + _other_root(view, image)
@@ -261,18 +263,22 @@ def _open_interpreter(view: "View", image: Image) -> Image:
     return found
 
 
+def _too_short(view: "View", image: Image) -> bool:
+    """Whether the interpreter's file can't even hold an ELF header, which elf_read() calls an I/O error."""
+    assert image.interpreter is not None
+    dirfd, host = view.resolve(AT_FDCWD, image.interpreter, True)
+    size = os.stat(host, dir_fd=None if dirfd == AT_FDCWD else dirfd).st_size
+    return size < (52 if image.elf_class == 32 else 64)
+
+
 def _other_root(view: "View", image: Image) -> str:
     """A hint when the programs that are found there are for another architecture than the one to be started."""
-    try:
-        shell = _open(view, AT_FDCWD, b"/bin/sh", True)
-    except ImageError:
-        return ""
-    os.close(shell.fd)
-    if shell.kind != "elf" or shell.arch == image.arch:
+    there, _ = machine(view)
+    if there in ("", image.machine):
         return ""
     if view.kind == "host":
         return f"; the program is for {image.machine}: name its root with --root DIR or -L PREFIX"
-    return f"; the programs there are for {shell.machine}, this one is for {image.machine}"
+    return f"; the programs there are for {there}, this one is for {image.machine}"
 
 
 def _host_path(fd: int, fallback: bytes) -> bytes:

@@ -2,8 +2,10 @@
  * error, scripts, descriptors as programs, and exec among threads. */
 #include "case.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/auxv.h>
@@ -212,6 +214,48 @@ CASE(broken_elf) {
   copy[place] = copy[place + 1] = 0;
   make("headers", copy, sizeof copy, 0755);
   attempt("no program headers", "./headers");
+  static const char *const types[] = {"no type", "object", "", "", "core dump"};
+  for (uint16_t type = 0; type <= 4; type++)
+    if (*types[type] != 0) {
+      memcpy(copy, header, sizeof copy);
+      memcpy(copy + 16, &type, sizeof type);
+      make("typed", copy, sizeof copy, 0755);
+      attempt(types[type], "./typed");
+    }
+  make("beyond", header, sizeof(void *) == 8 ? 64 + 20 : 52 + 20, 0755);
+  attempt("program headers beyond the file", "./beyond");
+}
+
+/* A program header for a dynamic loader that is not there, in front of a header of this program. */
+CASE(missing_interpreter) {
+  unsigned char file[4096] = "";
+  int fd = MUST(open(case_self, O_RDONLY));
+  MUST(read(fd, file, 64));
+  ElfW(Ehdr) *header = (void *)file;
+  header->e_type = ET_EXEC;
+  header->e_phoff = sizeof *header;
+  header->e_phnum = 2;
+  ElfW(Phdr) *programs = (void *)(file + sizeof *header);
+  static const char name[] = "./no/such/loader";
+  programs[0] = (ElfW(Phdr)){.p_type = PT_INTERP, .p_offset = 1024, .p_filesz = sizeof name};
+  programs[1] = (ElfW(Phdr)){.p_type = PT_LOAD, .p_vaddr = 0x400000, .p_filesz = 2048, .p_memsz = 2048};
+  programs[1].p_flags = PF_R | PF_X;
+  programs[1].p_align = 65536;
+  memcpy(file + 1024, name, sizeof name);
+  make("dynamic", file, sizeof file, 0755);
+  attempt("missing", "./dynamic");
+  make("loader", "no program", 10, 0755);
+  memset(file + 1024, 0, sizeof name);
+  memcpy(file + 1024, "./loader", 9);
+  make("dynamic", file, sizeof file, 0755);
+  attempt("too short", "./dynamic");
+  make("loader", file + 64, 2048, 0755);
+  attempt("no ELF file", "./dynamic");
+  make("loader", file, 4096, 0644);
+  attempt("not executable", "./dynamic");
+  file[1024 + 8] = 'x';
+  make("dynamic", file, sizeof file, 0755);
+  attempt("name without an end", "./dynamic");
 }
 
 CASE(too_big) {

@@ -227,7 +227,8 @@ def test_interpreter(tmp_path, name):
     ("content", "number", "words"),
     [
         (b"#!/bin/sh\n", errno.ELIBBAD, "is a script"),
-        (b"", errno.ELIBBAD, "empty"),
+        (b"", errno.EIO, "empty"),
+        (b"\x7fELF".ljust(99), errno.ELIBBAD, "class"),
         (elf_files.elf("mips", [segment(filesz=0x10)], size=0x100), errno.ELIBBAD, "is for mips"),
         (
             elf_files.elf("aarch64", [segment(filesz=0x10)], elf_type=1, size=0x100),
