@@ -292,7 +292,7 @@ def identify(fd: int, path: bytes) -> Image:
 
 
 def machine_of(fd: int) -> tuple[str, str]:
-    """(what the ELF header says, for people; the name in runtime.arch.ARCHITECTURES or ""); ("", "") for no ELF file."""
+    """What an ELF file is for: (for people, a name of runtime.arch.ARCHITECTURES or ""); ("", "") for other files."""
     try:
         head = os.pread(fd, HEAD, 0)
         header = _Header(head, b"") if head[:4] == ELF_MAGIC else None
