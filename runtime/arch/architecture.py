@@ -139,8 +139,8 @@ class Architecture:
     __slots__ = (
         "_rows", "_signals", "address_top", "argument_slots", "auxv", "breakpoint_words",
         "clone_tls_first", "commpages", "constants", "cpuinfo", "debian", "default_page", "e_flags",
-        "elf_class", "elf_data", "elf_machine", "engine", "entry_registers", "et_dyn_base",
-        "executable_stack", "fixed_range_error", "frames", "min_fixed", "min_signal_stack",
+        "elf_class", "elf_data", "elf_machine", "engine", "entry_registers", "et_dyn_base", "exclusive_words",
+        "executable_stack", "fixed_range_error", "frames", "low_range", "min_fixed", "min_signal_stack",
         "mmap_top", "model", "name", "page_sizes", "pair_alignment", "plain_frame", "prot_checked", "prot_extra",
         "qemu",
         "restorer", "rlim_infinity", "second_result", "shmlba", "shmlba_forced", "siginfo_code_first",
@@ -174,6 +174,10 @@ class Architecture:
         stack_top: int,  # the initial stack ends here
         shmlba: int = 0,  # shmat alignment; 0: the guest page
         shmlba_forced: bool = False,  # shared mappings at fixed addresses must keep the colour (__ARCH_FORCE_SHMLBA)
+        low_range: tuple[int, int] = (
+            0,
+            0,
+        ),  # where MAP_32BIT maps; (0, 0): the ABI has no such flag
         min_fixed: int = 0,  # fixed mappings below are EINVAL even for root (FIRST_USER_ADDRESS)
         fixed_range_error: int = 12,  # generic errno of a fixed mapping beyond address_top
         prot_extra: int = 0,  # PROT_ bits that the ABI has besides READ, WRITE, EXEC and SEM
@@ -194,6 +198,9 @@ class Architecture:
         breakpoint_words: tuple[tuple[str, int, int, int], ...] = (),
         # ^ (instruction set, bytes, mask, value): where the engine says "illegal instruction" or a trap at such a word,
         #   the kernel reports SIGTRAP TRAP_BRKPT
+        exclusive_words: tuple[tuple[str, int, int, int, int], ...] = (),
+        # ^ (instruction set, bytes, mask, value, shift of the number of the address register): where the engine refuses
+        #   such an instruction for its address, si_addr is the register's value
         # System calls
         constants: Constants,
         stack_arguments: int = 0,  # offset from sp of the first argument that is not in a register, or 0
@@ -235,6 +242,7 @@ class Architecture:
         self.stack_top = stack_top
         self.shmlba = shmlba
         self.shmlba_forced = shmlba_forced
+        self.low_range = low_range
         self.min_fixed = min_fixed
         self.fixed_range_error = fixed_range_error
         self.prot_extra = prot_extra
@@ -249,6 +257,7 @@ class Architecture:
         self.thumb_clear = thumb_clear
         self.second_result = second_result
         self.breakpoint_words = breakpoint_words
+        self.exclusive_words = exclusive_words
         self.constants = constants
         self.stack_arguments = stack_arguments
         self.argument_slots = argument_slots
@@ -309,13 +318,26 @@ class Architecture:
 
     def is_breakpoint(self, word: bytes, instruction_set: str) -> bool:
         """Whether the instruction at pc (4 bytes, or what there is) is one that the kernel reports as SIGTRAP."""
-        order = self.model.endian
         return any(
-            isa == instruction_set
-            and len(word) >= size
-            and int.from_bytes(word[:size], "big" if order == "big" else "little") & mask == value
+            isa == instruction_set and len(word) >= size and self._code(word[:size]) & mask == value
             for isa, size, mask, value in self.breakpoint_words
         )
+
+    def exclusive_address(self, cpu: "Any", word: bytes, instruction_set: str) -> int | None:
+        """The address of the exclusive load or store at pc (4 bytes, or what there is); None if it is none."""
+        for isa, size, mask, value, shift in self.exclusive_words:
+            if isa == instruction_set and len(word) >= size:
+                code = self._code(word[:size])
+                if code & mask == value:
+                    number = code >> shift & 15
+                    return int(
+                        cpu.get(self.engine.registers[f"r{number}" if number != 13 else "sp"])
+                    )
+        return None
+
+    def _code(self, word: bytes) -> int:
+        """An instruction's bytes as the number in the tables."""
+        return int.from_bytes(word, "big" if self.model.endian == "big" else "little")
 
     # Signals -----------------------------------------------------------------------------------------------------
     def signal_return_address(self, task: "Any", action: "Any") -> int:

@@ -19,10 +19,12 @@ _INFO = (
     128  # bytes of siginfo before the ucontext; a frame without SA_SIGINFO begins with the ucontext
 )
 
+_UNDEFINED = 0xE7FDDEF1
+
 
 def _helpers() -> bytes:
-    """0xffff0000..0xffff1000: zero but for the helpers (arch/arm/kernel/entry-armv.S), assembled."""
-    page = bytearray(4096)
+    """0xffff0000..0xffff1000: an undefined instruction everywhere (early_trap_init) but for the helpers, assembled."""
+    page = bytearray(_UNDEFINED.to_bytes(4, "little") * 1024)
 
     def place(offset: int, *words: int) -> None:
         page[offset : offset + 4 * len(words)] = b"".join(
@@ -158,6 +160,13 @@ CPU revision\t: 1
         ("", 4, 0x0FFFFFFF, 0x07F001F0),  # arch/arm/kernel/ptrace.c: arm_break_hook
         ("thumb", 2, 0xFFFF, 0xDE01),  # thumb_break_hook
         ("thumb", 4, 0xFFFFFFFF, 0xA000F7F0),  # thumb2_break_hook, halfwords as they lie
+    ),
+    exclusive_words=(
+        ("", 4, 0x0F8000F0, 0x01800090, 16),  # ldrex, strex and their kin
+        ("thumb", 4, 0xFFF0, 0xE850, 0),  # ldrex, halfwords as they lie
+        ("thumb", 4, 0xFFF0, 0xE840, 0),  # strex
+        ("thumb", 4, 0xFFF0, 0xE8D0, 0),  # ldrexh, ldrexd
+        ("thumb", 4, 0xFFF0, 0xE8C0, 0),  # strexh, strexd
     ),
     constants=Constants(
         open={"O_DIRECTORY": 0x4000, "O_NOFOLLOW": 0x8000, "O_DIRECT": 0x10000, "O_LARGEFILE": 0x20000},

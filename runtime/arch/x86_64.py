@@ -60,6 +60,7 @@ address sizes\t: 40 bits physical, 48 bits virtual
     mmap_top=0x1FFF_F000_0000,  # below 2^45, as in aarch64.py
     et_dyn_base=0x1555_5555_5000,
     stack_top=0x1FFF_FFFF_F000,
+    low_range=(0x4000_0000, 0x8000_0000),  # find_start_end()
     commpages=(
         # Execute-only; the code is never run: the entries are breakpoints.
         (

@@ -32,3 +32,6 @@ def _map(space: "AddressSpace", start: int, content: bytes, perms: int, label: b
         raise GuestError(ENOMEM)
     space.map_anonymous(start, length, perms, flags=SPECIAL, name=label)
     space.table.poke(start, content)
+    space.table.protect(
+        start, length, perms
+    )  # to the letter: what may only be executed cannot be read

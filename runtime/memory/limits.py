@@ -17,6 +17,7 @@ class Limits:
         "extra_prot",
         "fixed_top_errno",
         "hardware",
+        "low_range",
         "min_address",
         "min_fixed",
         "mmap_top",
@@ -36,6 +37,7 @@ class Limits:
         min_address: int,  # mmap_min_addr as the guest sees it, a multiple of page
         bottom: int = 0,  # TASK_UNMAPPED_BASE of the bottom-up search; 0: a third of address_top
         min_fixed: int = 0,  # MAP_FIXED below this is EINVAL (arm: 8192)
+        low_range: tuple[int, int] = (0, 0),  # MAP_32BIT maps here; (0, 0): the flag means nothing
         fixed_top_errno: int = ENOMEM,  # MAP_FIXED beyond address_top (mips: EINVAL)
         shmlba: int = 0,  # alignment that shmat is forced to; 0: page
         extra_prot: int = 0,  # bits mprotect takes besides READ, WRITE, EXEC, SEM (PROT_SAO, ...)
@@ -51,6 +53,7 @@ class Limits:
         self.min_address = min_address
         self.bottom = bottom
         self.min_fixed = min_fixed
+        self.low_range = low_range
         self.fixed_top_errno = fixed_top_errno
         self.shmlba = shmlba or page
         self.extra_prot = extra_prot

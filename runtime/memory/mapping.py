@@ -29,6 +29,7 @@ from runtime.memory.areas import (
 from runtime.memory.backing import Descriptor
 from runtime.memory.flags import (
     CAP_IPC_LOCK,
+    MAP_32BIT,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -153,6 +154,8 @@ def _choose(
     """get_unmapped_area with its checks."""
     limits = space.limits
     if not flags & MAP_FIXED:
+        if flags & MAP_32BIT and limits.low_range[1]:
+            return _choose_low(space, address, length)
         private = flags & MAP_TYPE == MAP_PRIVATE
         if not address and descriptor is not None and not offset and private:
             address = space.place(descriptor.file, length)
@@ -162,6 +165,17 @@ def _choose(
     if not space.aligned(address) or address < limits.min_fixed:
         raise GuestError(EINVAL)
     space.check_low(address)
+    return address
+
+
+def _choose_low(space: "AddressSpace", address: int, length: int) -> int:
+    """MAP_32BIT: the hint if it is below the range's end, else bottom-up in the range (x86 arch_get_unmapped_area)."""
+    bottom, top = space.limits.low_range
+    if address and address + length <= top and space.areas.free(address, address + length):
+        return address
+    address = space.areas.gap_above(length, bottom, top, space.page, 0)
+    if address < 0:
+        raise GuestError(ENOMEM)
     return address
 
 

@@ -65,9 +65,9 @@ def fault(task: "Task", stop: int) -> None:
         address, _, mapped = task.cpu.fault
         if mapped == 2:
             force(task, SIGBUS, ADRERR, address)
-        elif mapped == 1:
+        elif mapped == 1 and address < task.arch.address_top:
             force(task, SIGSEGV, ACCERR, address)
-        elif not task.memory.grow(address):
+        elif mapped or not task.memory.grow(address):  # a commpage is in no area of the kernel's
             force(task, SIGSEGV, MAPERR, address)
     elif stop == Stop.ILLEGAL:
         if not breakpoint_here(task):
@@ -81,7 +81,11 @@ def fault(task: "Task", stop: int) -> None:
             known = (SIGILL, ILLOPN)
         if known[0] == SIGILL and breakpoint_here(task):
             return
-        force(task, *known, task.cpu.get(task.arch.engine.pc), task.cpu.trap)
+        address = task.cpu.get(task.arch.engine.pc)
+        if known[0] == SIGBUS and task.arch.exclusive_words:
+            word, kind = word_here(task), task.arch.instruction_set(task.cpu)
+            address = task.arch.exclusive_address(task.cpu, word, kind) or address
+        force(task, *known, address, task.cpu.trap)
 
 
 def commpage_call(task: "Task") -> None:
@@ -109,15 +113,18 @@ def breakpoint_here(task: "Task") -> bool:
     arch = task.arch
     if not arch.breakpoint_words:
         return False
-    pc = task.cpu.get(arch.engine.pc)
-    word = b""
+    if not arch.is_breakpoint(word_here(task), arch.instruction_set(task.cpu)):
+        return False
+    force(task, SIGTRAP, TRAP_BRKPT, task.cpu.get(arch.engine.pc))
+    return True
+
+
+def word_here(task: "Task") -> bytes:
+    """The instruction at pc: 4 bytes, 2 at the end of memory, or none."""
+    pc = task.cpu.get(task.arch.engine.pc)
     for size in (4, 2):
         try:
-            word = task.memory.access.read(pc, size)
-            break
+            return task.memory.access.read(pc, size)
         except (GuestError, MemoryFault):
             continue
-    if not arch.is_breakpoint(word, arch.instruction_set(task.cpu)):
-        return False
-    force(task, SIGTRAP, TRAP_BRKPT, pc)
-    return True
+    return b""

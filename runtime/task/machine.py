@@ -94,6 +94,7 @@ def limits(arch: "Architecture", page: int) -> Limits:
         mmap_top=arch.mmap_top & -page,
         min_address=min_address(page),
         min_fixed=arch.min_fixed,
+        low_range=arch.low_range,
         fixed_top_errno=arch.fixed_range_error,
         shmlba=arch.shmlba,
         extra_prot=arch.prot_extra,

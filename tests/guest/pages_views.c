@@ -4,38 +4,11 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-struct line {
-  unsigned long start, end, offset;
-  char access[5], name[256];
-  unsigned major, minor;
-  unsigned long inode;
-};
-static struct line lines[400];
-static size_t count;
-
-static void load(void) {
-  char text[512];
-  FILE *file = fopen("/proc/self/maps", "r");
-  if (file == NULL) must_fail("/proc/self/maps", __LINE__);
-  for (count = 0; count < COUNT(lines) && fgets(text, sizeof text, file) != NULL; count++) {
-    struct line *line = &lines[count];
-    line->name[0] = 0;
-    if (sscanf(text, "%lx-%lx %4s %lx %x:%x %lu %255s", &line->start, &line->end, line->access,
-               &line->offset, &line->major, &line->minor, &line->inode, line->name) < 7)
-      wrong("not a line of maps: %.100s", text);
-  }
-  fclose(file);
-}
-
-static struct line *line_of(void *at) {
-  for (size_t i = 0; i < count; i++)
-    if (lines[i].start <= (unsigned long)at && (unsigned long)at < lines[i].end) return &lines[i];
-  return NULL;
-}
+#include "maps.h"
 
 /* A page of `area` must be in maps like this; access NULL: it must not be there. */
 static void shown(unsigned char *at, const char *access, const char *name, size_t offset, struct stat *file) {
-  struct line *line = line_of(at);
+  struct maps_line *line = maps_at(at);
   if (line == NULL || access == NULL) {
     if (line != NULL || access != NULL) wrong("%s: a line %s", name, line ? "too many" : "is missing");
     return;
@@ -67,12 +40,12 @@ ROW(M1) {
   map_at(at + 8 * P, 2 * P, PROT_READ, MAP_SHARED | MAP_FIXED, fd, (off_t)(9 * P)); /* past the end */
   at[7 * P] = 1;
   (void)*(volatile unsigned char *)(at + 5 * P);
-  load();
-  for (size_t i = 0; i < count; i++) {
-    if (lines[i].start % P || lines[i].end % P || lines[i].offset % P)
-      wrong("%lx-%lx offset %lx: not whole pages", lines[i].start, lines[i].end, lines[i].offset);
-    if (lines[i].start >= lines[i].end || (i > 0 && lines[i].start < lines[i - 1].end))
-      wrong("%lx-%lx: not in order", lines[i].start, lines[i].end);
+  maps_load();
+  for (size_t i = 0; i < maps_count; i++) {
+    if (maps_lines[i].start % P || maps_lines[i].end % P || maps_lines[i].offset % P)
+      wrong("%lx-%lx offset %lx: not whole pages", maps_lines[i].start, maps_lines[i].end, maps_lines[i].offset);
+    if (maps_lines[i].start >= maps_lines[i].end || (i > 0 && maps_lines[i].start < maps_lines[i - 1].end))
+      wrong("%lx-%lx: not in order", maps_lines[i].start, maps_lines[i].end);
   }
   shown(at, "---p", "no access", 0, NULL);
   shown(at + P, "r--p", "read", 0, NULL);
@@ -84,26 +57,15 @@ ROW(M1) {
   shown(at + 7 * P, "rw-p", "rowM1", 0, &file);
   shown(at + 9 * P, "r--s", "rowM1", 10 * P, &file);
   shown(at + 11 * P - 1, "---p", "the last but one", 0, NULL);
-  struct line *line = line_of(at + 2 * P);
+  struct maps_line *line = maps_at(at + 2 * P);
   if (line != NULL) equal("length of a single page's line", (long)(line->end - line->start), (long)P);
 }
 
-/* A number of kB of the smaps entry that begins at an address; -1 when it is not there. */
-static long smaps(unsigned long start, const char *key) {
-  char text[512];
-  int found = 0;
-  long value = -1;
-  FILE *file = fopen("/proc/self/smaps", "r");
-  if (file == NULL) must_fail("/proc/self/smaps", __LINE__);
-  while (value < 0 && fgets(text, sizeof text, file) != NULL) {
-    unsigned long from, to;
-    if (sscanf(text, "%lx-%lx ", &from, &to) == 2)
-      found = from == start;
-    else if (found && strncmp(text, key, strlen(key)) == 0 && text[strlen(key)] == ':')
-      value = strtol(text + strlen(key) + 1, NULL, 10);
-  }
-  fclose(file);
-  return value;
+/* kB of the smaps entry that begins at an address. */
+static long smaps(void *at, const char *key) {
+  char start[40];
+  snprintf(start, sizeof start, "%08lx-", (unsigned long)at);
+  return proc_number("/proc/self/smaps", start, key);
 }
 
 ROW(30) {
@@ -111,11 +73,11 @@ ROW(30) {
   long unit = (long)(P / 1024);
   MUST(mprotect(at, 8 * P, RW));
   at[0] = at[3 * P] = at[7 * P] = 1;
-  equal("KernelPageSize", smaps((unsigned long)at, "KernelPageSize"), unit);
-  equal("MMUPageSize", smaps((unsigned long)at, "MMUPageSize"), unit);
-  equal("Size", smaps((unsigned long)at, "Size"), 8 * unit);
-  equal("Rss", smaps((unsigned long)at, "Rss"), 3 * unit);
-  equal("Private_Dirty", smaps((unsigned long)at, "Private_Dirty"), 3 * unit);
+  equal("KernelPageSize", smaps(at, "KernelPageSize"), unit);
+  equal("MMUPageSize", smaps(at, "MMUPageSize"), unit);
+  equal("Size", smaps(at, "Size"), 8 * unit);
+  equal("Rss", smaps(at, "Rss"), 3 * unit);
+  equal("Private_Dirty", smaps(at, "Private_Dirty"), 3 * unit);
   char text[512];
   FILE *file = fopen("/proc/self/smaps", "r");
   while (file != NULL && fgets(text, sizeof text, file) != NULL) {
@@ -125,4 +87,71 @@ ROW(30) {
       break;
     }
   }
+}
+
+static unsigned long long pagemap(int fd, void *at) {
+  unsigned long long entry = 0;
+  if (pread(fd, &entry, 8, (off_t)((uintptr_t)at / P * 8)) != 8) wrong("pagemap: %s", error_name(errno));
+  return entry;
+}
+
+ROW(P1) {
+  int file = file_of("rowP1", 3 * P);
+  unsigned char *at = anonymous(8, RW), *content = map_at(NULL, 3 * P, RW, MAP_SHARED, file, 0);
+  at[0] = at[3 * P] = at[7 * P + 9] = content[P] = 1;
+  int fd = MUST(open("/proc/self/pagemap", O_RDONLY));
+  for (size_t i = 0; i < 8; i++) {
+    unsigned long long entry = pagemap(fd, at + i * P);
+    equal("present", (long long)(entry >> 63), i == 0 || i == 3 || i == 7);
+    if (entry >> 61 & 1) wrong("page %zu is of a file", i);
+  }
+  equal("a file's page", (long long)(pagemap(fd, content + P) >> 61), 5);
+  MUST(munmap(at + 3 * P, P));
+  fd = MUST(open("/proc/self/pagemap", O_RDONLY));
+  equal("unmapped", (long long)(pagemap(fd, at + 3 * P) >> 63), 0);
+  equal("beside it", (long long)(pagemap(fd, at + 7 * P) >> 63), 1);
+}
+
+struct sizes {
+  long size, resident, stat_size, stat_resident, status_size, status_resident;
+};
+
+static struct sizes sizes_now(void) {
+  struct sizes now = {0};
+  char text[1024] = "", *field;
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (file == NULL || fscanf(file, "%ld %ld", &now.size, &now.resident) != 2) wrong("statm");
+  if (file != NULL) fclose(file);
+  file = fopen("/proc/self/stat", "r");
+  if (file == NULL || fgets(text, sizeof text, file) == NULL) wrong("stat");
+  if (file != NULL) fclose(file);
+  field = strrchr(text, ')');
+  for (int number = 2; field != NULL && number < 23; number++) field = strchr(field + 1, ' ');
+  if (field == NULL || sscanf(field, "%ld %ld", &now.stat_size, &now.stat_resident) != 2) wrong("stat fields");
+  now.status_size = proc_number("/proc/self/status", NULL, "VmSize");
+  now.status_resident = proc_number("/proc/self/status", NULL, "VmRSS");
+  return now;
+}
+
+/* The kernel's own counters of resident pages run behind by some dozens of pages. */
+static void about(const char *label, long found, long expected) {
+  if (found < expected * 3 / 4 || found > expected * 5 / 4) wrong("%s: %ld, not about %ld", label, found, expected);
+}
+
+ROW(P2) {
+  enum { PAGES = 800 };
+  long unit = (long)(P / 1024);
+  struct sizes before = sizes_now();
+  unsigned char *at = anonymous(PAGES, RW);
+  for (size_t i = 0; i < PAGES; i++) at[i * P] = 1;
+  struct sizes after = sizes_now();
+  equal("statm size", after.size - before.size, PAGES);
+  about("statm resident", after.resident - before.resident, PAGES);
+  equal("stat size", after.stat_size - before.stat_size, PAGES * (long)P);
+  about("stat resident", after.stat_resident - before.stat_resident, PAGES);
+  equal("status size", after.status_size - before.status_size, PAGES * unit);
+  about("status resident", after.status_resident - before.status_resident, PAGES * unit);
+  equal("statm, stat", after.size * (long)P, after.stat_size);
+  equal("statm, status", after.size * unit, after.status_size);
+  truth("resident is not more than the size", after.resident <= after.size);
 }
