@@ -321,15 +321,26 @@ class AddressSpace:
         with self.lock:
             return report.maps(self)
 
-    def smaps(self) -> bytes:
-        """Text of /proc/self/smaps."""
-        with self.lock:
-            return report.smaps(self)
+    def smaps(self, base: int = 0) -> bytes:
+        """Text of /proc/self/smaps. `base`: host address of the arena, for exact residence."""
+        with self.lock, report.Residence(self, base) as seen:
+            return report.smaps(self, seen)
 
-    def figures(self) -> "report.Figures":
+    def smaps_rollup(self, base: int = 0) -> bytes:
+        """Text of /proc/self/smaps_rollup."""
+        with self.lock, report.Residence(self, base) as seen:
+            return report.smaps_rollup(self, seen)
+
+    def pagemap(self, base: int, write: "Callable[[bytes, int], object]", big: bool) -> int:
+        """/proc/self/pagemap: hands `write` (bytes, offset) of what is there, and returns the file's size. `big`: the
+        guest's byte order."""
+        with self.lock, report.Residence(self, base) as seen:
+            return report.pagemap(self, seen, write, big)
+
+    def figures(self, base: int = 0) -> "report.Figures":
         """Sizes for /proc/self/stat, statm and status."""
-        with self.lock:
-            return report.figures(self)
+        with self.lock, report.Residence(self, base) as seen:
+            return report.figures(self, seen)
 
     # -- for the loader -----------------------------------------------------------------------------------------------
 

@@ -1,9 +1,11 @@
 """The names under /proc that describe the guest program, where the host's would describe Octavo.
 
 Emulated, for the program itself under any of its names (/proc/self, /proc/thread-self, /proc/PID,
-/proc/PID/task/TID, with a descriptor of such a directory too): exe, maps, smaps, auxv, cmdline, environ, stat,
-status, and /proc/cpuinfo. `mem` is refused (EACCES): the host's file shows our addresses, not the guest's. All else
-is the host's file.
+/proc/PID/task/TID, with a descriptor of such a directory too): exe, maps, smaps, smaps_rollup, pagemap, auxv, cmdline,
+environ, stat, statm, status, and /proc/cpuinfo. `mem` is refused (EACCES): the host's file shows our addresses, not the
+guest's. All else is the host's file.
+
+Sizes are in guest pages and of guest memory; Octavo's own memory is not shown.
 
 An emulated text is made when it is opened and put in a memory file, which takes the place of the host's descriptor; so
 existence and permission are the host's (no /proc mounted: ENOENT), and reading it later gives the same text.
@@ -21,7 +23,6 @@ from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EACCES, GuestError
 from runtime.abi.linux import AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, SIG_DFL, SIG_IGN
-from runtime.memory import report
 from runtime.syscalls.hostflags import host_open_flags
 
 TYPE_CHECKING = False
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
 
 MFD_CLOEXEC = 1
 MEMBERS = frozenset(
-    (b"exe", b"maps", b"smaps", b"auxv", b"cmdline", b"environ", b"stat", b"status", b"mem")
-)
+    (
+        b"exe", b"maps", b"smaps", b"smaps_rollup", b"pagemap", b"auxv", b"cmdline", b"environ", b"stat", b"statm",
+        b"status", b"mem",
+    )
+)  # fmt: skip
 NAMES = MEMBERS | {b"cpuinfo"}
 # /proc/PID/stat, fields counted from 1 as in proc(5), that hold addresses of the program.
-VSIZE, START_CODE, END_CODE, START_STACK, ESP, EIP, START_DATA, END_DATA, START_BRK, ARG_START, ENV_END = (
-    23, 26, 27, 28, 29, 30, 45, 46, 47, 48, 51,
+VSIZE, RSS, START_CODE, END_CODE, START_STACK, ESP, EIP, START_DATA, END_DATA, START_BRK, ARG_START, ENV_END = (
+    23, 24, 26, 27, 28, 29, 30, 45, 46, 47, 48, 51,
 )  # fmt: skip
 FIRST_AFTER_NAME = 3  # the state
 
@@ -119,10 +123,12 @@ def opened(task: "Task", dirfd: int, path: bytes, flags: int) -> "int | None":
     fd = wait(SYS["openat"], at, host, host_open_flags(flags), 0)
     if fd < 0:
         return fd
-    make = TEXTS[name]
     try:
-        text = make(subject, os.read(fd, 1 << 16) if name in FROM_HOST else b"")
         memory = os.memfd_create(name.decode(), MFD_CLOEXEC)
+        if name == b"pagemap":
+            text = _pagemap(subject, memory)
+        else:
+            text = TEXTS[name](subject, os.read(fd, 1 << 16) if name in FROM_HOST else b"")
     except OSError as error:
         quick(SYS["close"], fd)
         return -(error.errno or 0)
@@ -134,11 +140,35 @@ def opened(task: "Task", dirfd: int, path: bytes, flags: int) -> "int | None":
 
 
 def _maps(subject: "Task", host: bytes) -> bytes:
-    return report.maps(subject.process.memory)
+    return subject.process.memory.maps()
 
 
 def _smaps(subject: "Task", host: bytes) -> bytes:
-    return report.smaps(subject.process.memory)
+    return subject.process.memory.smaps(subject.process.arena.base)
+
+
+def _smaps_rollup(subject: "Task", host: bytes) -> bytes:
+    return subject.process.memory.smaps_rollup(subject.process.arena.base)
+
+
+def _pagemap(subject: "Task", memory: int) -> bytes:
+    """Filled in place: the file is as long as the address space allows, and nearly all of it is a hole."""
+
+    def put(data: bytes, offset: int) -> None:
+        os.pwrite(memory, data, offset)
+
+    base, big = subject.process.arena.base, subject.arch.model.big
+    os.ftruncate(memory, subject.process.memory.pagemap(base, put, big))
+    return b""
+
+
+def _statm(subject: "Task", host: bytes) -> bytes:
+    """proc_pid_statm(5): size resident shared text lib data dt, in pages."""
+    memory, image = subject.process.memory, subject.process.image.image
+    sizes, page = memory.figures(subject.process.arena.base), memory.page
+    text = memory.round(image.text_end) - (image.text_start & -page)
+    parts = (sizes.total, sizes.resident, sizes.shared, text, 0, sizes.data + sizes.stack, 0)
+    return b"%d %d %d %d %d %d %d\n" % tuple(part // page for part in parts)
 
 
 def _auxv(subject: "Task", host: bytes) -> bytes:
@@ -177,8 +207,10 @@ def _stat(subject: "Task", host: bytes) -> bytes:
     fields = tail.split()
     memory, loaded = subject.process.memory, subject.process.image
     image, initial = loaded.image, loaded.initial
+    sizes = memory.figures(subject.process.arena.base)
     values = {
-        VSIZE: memory.areas.total,
+        VSIZE: sizes.total,
+        RSS: sizes.resident // memory.page,
         START_CODE: image.text_start,
         END_CODE: image.text_end,
         START_STACK: memory.start_stack,
@@ -205,13 +237,28 @@ def _status(subject: "Task", host: bytes) -> bytes:
             ignored |= 1 << signo - 1
         elif action.handler != SIG_DFL:
             caught |= 1 << signo - 1
-    size = subject.process.memory.areas.total >> 10
+    memory, image = subject.process.memory, subject.process.image.image
+    sizes = memory.figures(subject.process.arena.base)
+    text = memory.round(image.text_end) - (image.text_start & -memory.page)
+    kilobytes = {
+        b"VmPeak": sizes.total,
+        b"VmSize": sizes.total,
+        b"VmLck": sizes.locked,
+        b"VmHWM": sizes.resident,
+        b"VmRSS": sizes.resident,
+        b"RssAnon": sizes.resident - sizes.shared,
+        b"RssFile": sizes.shared,
+        b"RssShmem": 0,  # in RssFile
+        b"VmData": sizes.data,
+        b"VmStk": sizes.stack,
+        b"VmExe": text,
+        b"VmLib": max(sizes.code - text, 0),
+    }
     values = {
         b"SigBlk": b"%016x" % subject.blocked,
         b"SigIgn": b"%016x" % ignored,
         b"SigCgt": b"%016x" % caught,
-        b"VmPeak": b"%8d kB" % size,
-        b"VmSize": b"%8d kB" % size,
+        **{name: b"%8d kB" % (size >> 10) for name, size in kilobytes.items()},
     }
     lines = []
     for line in host.splitlines():
@@ -227,7 +274,9 @@ TEXTS: "dict[bytes, Callable[[Task, bytes], bytes]]" = {
     b"environ": _environ,
     b"maps": _maps,
     b"smaps": _smaps,
+    b"smaps_rollup": _smaps_rollup,
     b"stat": _stat,
+    b"statm": _statm,
     b"status": _status,
 }
 FROM_HOST = frozenset((b"stat", b"status", b"cpuinfo"))  # made from the host's text

@@ -42,6 +42,7 @@ PREFIX = "pages_"  # of the programs; the other guest programs are compared with
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TIMEOUT = 120.0
+LONGEST = 300  # characters of what a row printed, in the table; --json has it all
 
 # architecture -> (qemu-user's name, page sizes in bytes)
 ARCHITECTURES = {
@@ -55,7 +56,7 @@ ARCHITECTURES = {
 # where the ABI has pages of 64 KiB
 LINKER = dict.fromkeys(("aarch64", "ppc64le", "mips"), ("-Wl,-z,max-page-size=65536",))
 
-# program -> row -> what it is about (page-sizes.md 5.4 and section 11; P is the page size)
+# program -> row -> what it is about (numbers: page-sizes.md 5.4, E2 to S3: its section 11; P is the page size)
 PROGRAMS: dict[str, dict[str, str]] = {
     "pages_mapping": {
         "01": "sysconf, AT_PAGESZ, getpagesize: P",
@@ -103,6 +104,17 @@ PROGRAMS: dict[str, dict[str, str]] = {
     "pages_views": {
         "30": "smaps: KernelPageSize, Rss in pages of P",
         "M1": "/proc/self/maps shows what was mapped",
+        "P1": "/proc/self/pagemap is indexed by pages of P",
+        "P2": "statm, stat and status count pages of P",
+    },
+    "pages_kernel": {
+        "B1": "brk: by the byte, memory by the page; [heap]",
+        "B2": "MAP_GROWSDOWN and its guard gap; [stack]",
+        "V1": "MAP_SHARED_VALIDATE: unknown flag EOPNOTSUPP",
+        "L1": "mlock accounting in pages of P",
+        "D1": "/dev/zero, /dev/null, memfd, /dev/shm",
+        "X1": "MAP_32BIT (x86_64)",
+        "C1": "commpages: [vdso], [vsyscall], arm [vectors] and its helpers",
     },
 }
 ROWS = {row: title for rows in PROGRAMS.values() for row, title in rows.items()}
@@ -270,7 +282,7 @@ def table(columns: dict[str, Column], machine: str) -> str:
             for row in sorted(result["rows"], key=order):
                 said.setdefault(result["rows"][row], []).append(row)
             lines += [
-                f"  {target}, row {' '.join(rows)}: {what}"
+                f"  {target}, row {' '.join(rows)}: {what[:LONGEST]}"
                 for what, rows in said.items()
                 if what != "ideal"
             ]

@@ -141,6 +141,7 @@ static void about(const char *label, long found, long expected) {
 ROW(P2) {
   enum { PAGES = 800 };
   long unit = (long)(P / 1024);
+  sizes_now(); /* the heap has its size from now on */
   struct sizes before = sizes_now();
   unsigned char *at = anonymous(PAGES, RW);
   for (size_t i = 0; i < PAGES; i++) at[i * P] = 1;
