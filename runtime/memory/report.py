@@ -207,7 +207,7 @@ def pagemap(
 ) -> int:
     """/proc/self/pagemap, 8 bytes per guest page: hands `write` (bytes, offset) where there is something; its size."""
     top = space.limits.address_top
-    order: "Literal['little', 'big']" = "big" if big else "little"
+    order: Literal["little", "big"] = "big" if big else "little"
     for area in space.areas:
         for start in range(area.start, min(area.end, top), CHUNK):
             for piece in space.areas.pieces(start, min(start + CHUNK, area.end)):

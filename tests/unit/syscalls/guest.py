@@ -17,6 +17,7 @@ from runtime._core import SYS, Arena, MemoryFault, PageTable, R, W, quick_syscal
 from runtime.abi.errors import EFAULT, GuestError
 from runtime.abi.layout import DataModel
 from runtime.memory.access import Access
+from runtime.memory.report import Figures
 from runtime.rootfs import View
 from runtime.syscalls import (
     descriptors,
@@ -62,9 +63,15 @@ class Guest:
         self.end = START + SIZE  # first address that is not mapped
         self.next = START
         self.log: list[str] = []
-        areas = SimpleNamespace(total=SIZE)
+        sizes = Figures()
+        sizes.total, sizes.resident = SIZE, PAGE
         memory = SimpleNamespace(
-            access=Access(self.table, self.arch.model), areas=areas, start_stack=1, start_brk=2
+            access=Access(self.table, self.arch.model),
+            start_stack=1,
+            start_brk=2,
+            page=PAGE,
+            round=lambda value: value + PAGE - 1 & -PAGE,
+            figures=lambda base: sizes,
         )
         image = SimpleNamespace(
             image=SimpleNamespace(text_start=0x1000, text_end=0x2000, data_start=3, data_end=4),
@@ -72,6 +79,7 @@ class Guest:
         )
         self.process: Any = SimpleNamespace(
             actions={},
+            arena=self.arena,
             auxv=b"auxv",
             command_line=b"program\0argument\0",
             environment=b"A=B\0",

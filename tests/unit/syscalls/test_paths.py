@@ -134,6 +134,8 @@ def test_texts_of_the_program(guest):
     assert fields[26 - 3] == b"%d" % 0x1000
     assert fields[48 - 3] == b"%d" % strings
     assert len(fields) == 50
+    assert fields[23 - 3 : 24 - 3 + 1] == [b"%d" % (64 * 4096), b"1"]
+    assert read_all(guest, b"/proc/self/statm").split()[:4] == [b"64", b"1", b"0", b"1"]
     status = read_all(guest, b"/proc/self/status")
     assert b"\nSigCgt:\t0000000000000000\n" in status
     assert b"processor" in read_all(guest, b"/proc/cpuinfo").lower()
