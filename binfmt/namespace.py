@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 ALL_IDS = b"0 0 4294967295"
-NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
 def run(command: "Sequence[str]", register: "Callable[[], None]", as_root: bool) -> "NoReturn":
