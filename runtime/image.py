@@ -78,6 +78,7 @@ class Image:
 
     __slots__ = (
         "arch",
+        "e_flags",
         "elf_class",
         "elf_type",
         "entry",
@@ -114,6 +115,7 @@ class Image:
         self.elf_class = 0  # 32 or 64
         self.elf_type = 0  # ET_EXEC or ET_DYN
         self.entry = 0
+        self.e_flags = 0
         self.phdr = 0  # address of the program headers before relocation; 0: in no segment
         self.phentsize = 0
         self.phnum = 0
@@ -338,6 +340,7 @@ def _read_elf(image: Image, size: int) -> None:
         )
     image.elf_type = header.type
     image.entry = header.entry
+    image.e_flags = header.flags
     image.phentsize = header.phentsize
     image.phnum = header.phnum
     _read_program_headers(image, header, size)

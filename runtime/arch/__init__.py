@@ -16,7 +16,11 @@ _ELF: dict[tuple[int, int, int], tuple[tuple[int, int, str], ...]] = {
     (64, 1, 183): ((0, 0, "aarch64"),),
     (32, 1, 40): ((0xFF000000, 0x05000000, "arm"),),  # EABI 5
     (64, 1, 243): ((0, 0, "riscv64"),),
-    (64, 1, 21): ((3, 2, "ppc64le"), (3, 0, "ppc64le")),  # ELFv2 ABI, or not said
+    (64, 1, 21): (
+        (3, 2, "ppc64le"),
+        (3, 1, "ppc64le"),
+        (3, 0, "ppc64le"),
+    ),  # ELFv2 ABI; ELFv1; not said
     (32, 2, 8): ((0x0000F020, 0x1000, "mips"), (0x0000F020, 0, "mips")),  # o32, not n32
     (64, 1, 62): ((0, 0, "x86_64"),),
 }

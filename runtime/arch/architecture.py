@@ -138,7 +138,8 @@ class Architecture:
 
     __slots__ = (
         "_rows", "_signals", "address_top", "argument_slots", "auxv", "breakpoint_words",
-        "clone_tls_first", "commpages", "constants", "cpuinfo", "debian", "default_page", "e_flags",
+        "clone_tls_first", "commpages", "constants", "cpuinfo", "debian", "default_page",
+        "descriptor_unless", "e_flags",
         "elf_class", "elf_data", "elf_machine", "engine", "entry_registers", "et_dyn_base", "exclusive_words",
         "executable_stack", "fixed_range_error", "frames", "low_range", "min_fixed", "min_signal_stack",
         "mmap_top", "model", "name", "page_sizes", "pair_alignment", "plain_frame", "prot_checked", "prot_extra",
@@ -189,7 +190,10 @@ class Architecture:
         engine: EngineFacts,
         entry_registers: tuple[
             tuple[str, str], ...
-        ] = (),  # (register, "entry" | "sp" | "zero") at a program's start
+        ] = (),  # (register, "entry" | "sp" | "toc" | "zero") at a program's start
+        descriptor_unless: tuple[int, int]
+        | None = None,  # (mask, value): unless e_flags & mask == value, the entry
+        # point is the address of a function descriptor: address of the code, table of contents
         tls_offset: int = 0,  # added to the value given to clone's CLONE_SETTLS
         thumb_register: str = "",  # register with the instruction set's bit; bit 0 of a code address goes there
         thumb_bit: int = 0,
@@ -251,6 +255,7 @@ class Architecture:
         self.commpages = commpages
         self.engine = engine
         self.entry_registers = entry_registers
+        self.descriptor_unless = descriptor_unless
         self.tls_offset = tls_offset
         self.thumb_register = thumb_register
         self.thumb_bit = thumb_bit
@@ -305,9 +310,9 @@ class Architecture:
             address &= ~1 if address & 1 else ~3
         cpu.set(self.engine.pc, address)
 
-    def enter(self, cpu: "Any", entry: int, sp: int, image: "Any" = None) -> None:
+    def enter(self, cpu: "Any", entry: int, sp: int, toc: int = 0) -> None:
         """The registers at a program's first instruction (kernel start_thread, ELF_PLAT_INIT); the rest is zero."""
-        values = {"entry": entry, "sp": sp, "zero": 0}
+        values = {"entry": entry, "sp": sp, "toc": toc, "zero": 0}
         for name, what in self.entry_registers:
             cpu.set(self.engine.registers[name], values[what])
         cpu.set(self.engine.sp, sp)

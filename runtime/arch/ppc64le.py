@@ -42,7 +42,7 @@ ARCHITECTURE = Architecture(
     elf_machine=21,
     elf_class=64,
     elf_data=1,
-    e_flags=((3, 2), (3, 0)),
+    e_flags=((3, 2), (3, 1), (3, 0)),
     cpuinfo="""\
 processor\t: {cpu}
 cpu\t\t: POWER9, altivec supported
@@ -86,7 +86,8 @@ MMU\t\t: Radix
             96: (4, 1),  # illegal: SIGILL ILL_ILLOPC
         },
     ),
-    entry_registers=(("r12", "entry"),),
+    entry_registers=(("r12", "entry"), ("r2", "toc")),
+    descriptor_unless=(3, 2),  # ELFv2; arch/powerpc/kernel/process.c, start_thread
     breakpoint_words=(  # the exception does not say why: tw, td, twi, tdi
         ("", 4, 0xFC0007FE, 0x7C000008),
         ("", 4, 0xFC0007FE, 0x7C000088),

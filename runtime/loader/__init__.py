@@ -82,6 +82,11 @@ class Loaded:
         """Where to start (bit 0 may be an instruction set's mark, see Architecture)."""
         return self.image.entry
 
+    @property
+    def toc(self) -> int:
+        """The table of contents of the code at `entry`, where the architecture has such a thing; else 0."""
+        return self.image.toc
+
 
 def plan(
     view: "View",

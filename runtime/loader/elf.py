@@ -48,6 +48,7 @@ class LoadedImage:
         "program_entry",
         "text_end",
         "text_start",
+        "toc",
     )
 
     def __init__(self, image: "Image", base: int) -> None:
@@ -56,6 +57,7 @@ class LoadedImage:
         self.interpreter_base = 0  # load bias of the interpreter (AT_BASE); 0 without one
         self.program_entry = (base + image.entry) & ((1 << image.elf_class) - 1)  # AT_ENTRY
         self.entry = self.program_entry  # where to start: the interpreter's, if there is one
+        self.toc = 0  # of the code at `entry`, where the architecture has function descriptors
         self.phdr = base + image.phdr if image.phdr else 0
         self.phent = image.phentsize
         self.phnum = image.phnum
@@ -124,7 +126,27 @@ def load(
         _map_all(space, interpreter, bias)
         loaded.interpreter_base = bias
         loaded.entry = bias + interpreter.entry
+    _follow_descriptor(space, arch, loaded, interpreter)
     return loaded
+
+
+def _follow_descriptor(
+    space: "AddressSpace", arch: "Architecture", loaded: LoadedImage, interpreter: "Image | None"
+) -> None:
+    """Where the entry point is a function descriptor, its two addresses. GuestError: it is in no readable memory."""
+    started = interpreter or loaded.image
+    if arch.descriptor_unless is None:
+        return
+    mask, value = arch.descriptor_unless
+    if started.e_flags & mask == value:
+        return
+    bias = loaded.interpreter_base if interpreter else loaded.base
+    try:
+        words = space.table.read(loaded.entry, 16)
+    except MemoryFault:
+        raise GuestError(EFAULT) from None
+    loaded.entry = bias + int.from_bytes(words[:8], arch.model.endian)
+    loaded.toc = bias + int.from_bytes(words[8:], arch.model.endian)
 
 
 def round_up(value: int, page: int) -> int:

@@ -186,7 +186,7 @@ def start(
     process.environment = b"".join(word + b"\0" for word in found.envp)
     name = found.execfn.rpartition(b"/")[2][:COMM] + b"\0"
     quick_syscall(SYS["prctl"], PR_SET_NAME, name)
-    process.arch.enter(task.cpu, loaded.entry, loaded.sp)
+    process.arch.enter(task.cpu, loaded.entry, loaded.sp, loaded.toc)
 
 
 def credentials(secure: bool = False) -> Credentials:

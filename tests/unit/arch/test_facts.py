@@ -210,12 +210,12 @@ class Registers:
 @each
 def test_enter_sets_pc_and_sp(isa):
     cpu = Registers()
-    isa.enter(cpu, 0x10000, 0x20000)
+    isa.enter(cpu, 0x10000, 0x20000, 0x30000)
     assert (cpu.get(isa.engine.pc), cpu.get(isa.engine.sp)) == (0x10000, 0x20000)
     for name, what in isa.entry_registers:
         assert (
             cpu.get(isa.engine.registers[name])
-            == {"entry": 0x10000, "sp": 0x20000, "zero": 0}[what]
+            == {"entry": 0x10000, "sp": 0x20000, "toc": 0x30000, "zero": 0}[what]
         )
 
 

@@ -102,6 +102,28 @@ def test_segments_bss_and_holes(tmp_path, name):
     assert loaded.image.phdr == 0x1000000 + (52 if KINDS[name][0] == 32 else 64)
 
 
+@pytest.mark.parametrize("flags", [0, 1])
+def test_a_function_descriptor_at_the_entry_point(tmp_path, flags):
+    """powerpc's older ABI, also where the file says none: start_thread in arch/powerpc/kernel/process.c."""
+    content = bytearray(program("ppc64le", [TEXT, DATA], entry=0x1021300))
+    content[48:52] = flags.to_bytes(4, "little")  # e_flags
+    content[0x11300:0x11310] = struct.pack("<QQ", 0x1000200, 0x1028000)
+    loaded, _, _ = start(write(tmp_path / "p", bytes(content)), "ppc64le")
+    assert (loaded.entry, loaded.toc, loaded.image.program_entry) == (
+        0x1000200,
+        0x1028000,
+        0x1021300,
+    )
+
+
+def test_a_function_descriptor_in_no_memory(tmp_path):
+    content = bytearray(program("ppc64le", [TEXT, DATA], entry=0x5000000))
+    content[48:52] = bytes(4)
+    with pytest.raises(GuestError) as caught:
+        start(write(tmp_path / "p", bytes(content)), "ppc64le")
+    assert caught.value.errno == errno.EFAULT
+
+
 def test_a_read_only_segment_keeps_the_file_behind_its_end(tmp_path):
     """padzero() of a page that is not writable fails, and the kernel passes over it."""
     only = segment(offset=0, vaddr=0x1000000, filesz=0x123, memsz=0x2000, flags=5)
