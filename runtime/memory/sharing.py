@@ -3,6 +3,8 @@
 from runtime.abi.errors import EINVAL, ENOMEM, GuestError
 from runtime.memory.areas import BACKED, MAYSHARE, SHARED, SYSV, Area
 from runtime.memory.flags import (
+    MAP_ANONYMOUS,
+    MAP_SHARED,
     PROT_EXEC,
     PROT_READ,
     PROT_WRITE,
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from runtime.memory.space import AddressSpace
 
 
-def shmat(space: "AddressSpace", shmid: int, address: int, flags: int, size: int) -> int:
+def shmat(
+    space: "AddressSpace", shmid: int, address: int, flags: int, size: int, key: int = 0
+) -> int:
     """ipc/shm.c do_shmat. `size` is the segment's in bytes."""
     align = space.limits.shmlba
     if address:
@@ -47,17 +51,27 @@ def shmat(space: "AddressSpace", shmid: int, address: int, flags: int, size: int
     prot = PROT_READ if flags & SHM_RDONLY else PROT_READ | PROT_WRITE
     if flags & SHM_EXEC:
         prot |= PROT_EXEC
-    file = space.shared_file(b"/SYSV%08x (deleted)" % 0, length)
+    file = space.shared_file(b"/SYSV%08x (deleted)" % (key & 0xFFFFFFFF), length)
     file.ino = shmid
     area = Area(address, address + length, prot=prot, file=file)
     area.may = prot | PROT_EXEC if flags & SHM_RDONLY else PROT_READ | PROT_WRITE | PROT_EXEC
     area.flags = MAYSHARE | SYSV | BACKED | (0 if flags & SHM_RDONLY else SHARED)
     space.clear_range(address, area.end)
     area.place = space.backing.attach(address, length, shmid, flags & SHM_RDONLY)
+    _fill_last_page(space, area, size)
     space.translations.replaced(area.place, length)
     space.show(area)
     space.areas.insert(area)
     return address
+
+
+def _fill_last_page(space: "AddressSpace", area: Area, size: int) -> None:
+    """The host's segment ends within the guest's last page when somebody with smaller pages made it: zeros follow,
+    which only this attachment has."""
+    covered = size + space.host.page - 1 & -space.host.page
+    if covered < area.length:
+        offset, length = area.place + covered, area.length - covered
+        space.host.map(offset, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
 
 
 def shmdt(space: "AddressSpace", address: int) -> int:

@@ -301,10 +301,10 @@ class AddressSpace:
         with self.lock:
             return advice.munlockall(self)
 
-    def shmat(self, shmid: int, address: int, flags: int, size: int) -> int:
-        """shmat(2) of a host segment of `size` bytes (IPC_STAT's shm_segsz): the address."""
+    def shmat(self, shmid: int, address: int, flags: int, size: int, key: int = 0) -> int:
+        """shmat(2) of a host segment of `size` bytes (IPC_STAT's shm_segsz): the address. `key`: for its name."""
         with self.lock:
-            return sharing.shmat(self, shmid, address, flags, size)
+            return sharing.shmat(self, shmid, address, flags, size, key)
 
     def shmdt(self, address: int) -> int:
         """shmdt(2): 0."""

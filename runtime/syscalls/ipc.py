@@ -7,10 +7,10 @@ here (IPC_64 in the command); without it a 32-bit ABI would mean structures that
 
 import struct
 
-from runtime._core import HOST_MACHINE, SYS
+from runtime._core import HOST_MACHINE, HOST_PAGE, SYS
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
-from runtime.abi.errors import E2BIG, EINVAL, ENOSYS
+from runtime.abi.errors import E2BIG, EINVAL, ENOENT, ENOSYS
 from runtime.abi.ipc_structs import msqid64_ds, semid64_ds, shmid64_ds
 from runtime.abi.layout import DataModel, Layout
 from runtime.abi.linux import MAX_ERRNO
@@ -29,6 +29,8 @@ HOST_MODEL = DataModel(
     "host", bits=64, variants={"semid64_ds": "x86_64"} if HOST_MACHINE == "x86_64" else {}
 )
 IPC_64 = 0x100
+IPC_PRIVATE = 0
+IPC_CREAT, IPC_EXCL = 0o1000, 0o2000
 IPC_RMID, IPC_SET, IPC_STAT, IPC_INFO = 0, 1, 2, 3
 GETPID, GETVAL, GETALL, GETNCNT, GETZCNT, SETVAL, SETALL = 11, 12, 13, 14, 15, 16, 17
 SEM_STAT, SEM_INFO, SEM_STAT_ANY = 18, 19, 20
@@ -83,19 +85,30 @@ def _control(
         return quick(SYS[call], ident, *middle, command, convert(layout, data, model, HOST_MODEL))
     result = quick(SYS[call], ident, *middle, command, host)
     if result >= 0 and command != IPC_RMID:
+        if layout is shmid64_ds:
+            host = _with_asked_size(host, result if command != IPC_STAT else ident)
         task.memory.access.write(at, convert(layout, host, HOST_MODEL, model))
     return result
 
 
 def _information(
-    task: "Task", call: str, ident: int, command: int, at: int, codes: tuple[str, str]
+    task: "Task",
+    call: str,
+    ident: int,
+    command: int,
+    at: int,
+    codes: tuple[str, str],
+    pages: tuple[int, ...] = (),
 ) -> int:
-    """IPC_INFO and the like. codes: the structure's words on the host and on the guest; numbers too large are cut."""
+    """IPC_INFO and the like. codes: the structure's words on the host and on the guest; numbers too large are cut.
+    pages: which of the words count pages."""
     host = bytearray(struct.calcsize(codes[0]) + 64)
     middle = (0,) if call == "semctl" else ()
     result = quick(SYS[call], ident, *middle, command, host)
     if result >= 0:
-        values = struct.unpack_from(codes[0], host)
+        values = list(struct.unpack_from(codes[0], host))
+        for index in pages:
+            values[index] = values[index] * HOST_PAGE // task.memory.page
         limit = 0xFFFFFFFF if task.arch.model.bits == 32 else (1 << 64) - 1
         task.memory.access.write(at, struct.pack(codes[1], *(min(v, limit) for v in values)))
     return result
@@ -179,10 +192,38 @@ def semctl(task: "Task", ident: Int, number: Int, operation: Int, argument: ULon
 
 
 # Shared memory -------------------------------------------------------------------------------------------------------
+# Segments end with a whole page of the guest's, which all that attach them share. Where the host's pages are smaller,
+# the host's segment is made so much longer. identifier -> the size in bytes that the program asked for.
+_asked: dict[int, int] = {}
+
+
 @syscall
 def shmget(task: "Task", key: Int, size: Size, flags: Int) -> int:
     """shmget(2)."""
-    return quick(SYS["shmget"], key, size, flags)
+    whole = task.memory.round(size)
+    if not flags & IPC_CREAT or whole - size < HOST_PAGE:
+        return quick(SYS["shmget"], key, size, flags)
+    if key != IPC_PRIVATE and not flags & IPC_EXCL:
+        # One that is there already may be as small as asked for, but smaller than `whole`.
+        result = quick(SYS["shmget"], key, size, flags & ~IPC_CREAT)
+        if result != -ENOENT:
+            return result
+    result = quick(SYS["shmget"], key, whole, flags)
+    if result >= 0:
+        _asked[result] = size
+    return result
+
+
+def _with_asked_size(host: bytearray, ident: int) -> bytearray:
+    """The host's shmid64_ds with the size that the program gave shmget, where that is known."""
+    size = _asked.get(ident)
+    if size is None:
+        return host
+    layout = shmid64_ds.of(HOST_MODEL)
+    fields = layout.mapping(host)
+    if fields["segsz"] < size:  # another segment: identifiers come again after a long time
+        return host
+    return bytearray(layout.pack({**fields, "segsz": size}))
 
 
 @syscall
@@ -193,7 +234,8 @@ def shmat(task: "Task", ident: Int, address: Address, flags: Int) -> int:
     result = quick(SYS["shmctl"], ident, IPC_STAT, host)
     if result < 0:
         return result
-    attached: int = task.memory.shmat(ident, address, flags, int(layout.get(host, "segsz")))
+    size, key = int(layout.get(host, "segsz")), int(layout.get(host, "perm")[0])
+    attached: int = task.memory.shmat(ident, address, flags, size, key)
     return attached
 
 
@@ -209,6 +251,8 @@ def shmctl(task: "Task", ident: Int, operation: Int, at: Address) -> int:
     """shmctl(2)."""
     command = operation & ~IPC_64
     if command in (IPC_STAT, IPC_SET, SHM_STAT, SHM_STAT_ANY, IPC_RMID):
+        if command == IPC_RMID:
+            _asked.pop(ident, None)
         return _control(task, "shmctl", shmid64_ds, ident, command, at)
     model = task.arch.model
     word = "Q" if model.bits == 64 else "I"
@@ -220,10 +264,11 @@ def shmctl(task: "Task", ident: Int, operation: Int, at: Address) -> int:
             command,
             at,
             ("=5Q32x", f"{model.prefix}5{word}{4 * model.long}x"),
+            (4,),
         )
     if command == SHM_INFO:
         guest = model.prefix + ("i4x5Q" if model.bits == 64 else "i5I")
-        return _information(task, "shmctl", ident, command, at, ("=i4x5Q", guest))
+        return _information(task, "shmctl", ident, command, at, ("=i4x5Q", guest), (1, 2, 3))
     return quick(SYS["shmctl"], ident, command, 0)
 
 

@@ -39,7 +39,8 @@ struct case_entry {
   void (*run)(void);
   struct case_entry *next;
 };
-static struct case_entry *case_list, **case_tail = &case_list;
+static struct case_entry *case_list;
+UNUSED static struct case_entry **case_tail = &case_list;
 static const char *case_name = "main";
 static const char *case_self; /* argv[0]: the harness starts every program by its absolute path */
 

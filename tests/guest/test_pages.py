@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +20,6 @@ KNOWN = {
     **{("12", size): "growth of a file with a tail page, H < G" for size in LARGE},
     **{("13", size): "stores to the tail page that the file grows over, H < G" for size in LARGE},
     **{("E2", size): "truncation within the tail page, H < G" for size in LARGE},
-    **{("29", size): "a segment's last page, H < G" for size in LARGE},
 }
 KNOWN_ALIAS = ("aarch64", "x86_64")  # row 31: code written through another mapping
 OCTAVO = f"{harness.ROOT}/.venv/bin/octavo run --page-size {{size}}"
@@ -35,6 +38,7 @@ def test_rows_are_listed() -> None:
     """pages.py, which has to do without the sources, knows exactly the rows that they have."""
     sources = {path.stem: path.read_text() for path in harness.HERE.glob(f"{pages.PREFIX}*.c")}
     found = {name: re.findall(r"^ROW\((\w+)\)", text, re.M) for name, text in sources.items()}
+    assert found.pop("pages_partner") == []
     assert {name: sorted(set(rows)) for name, rows in found.items()} == {
         name: sorted(rows) for name, rows in pages.PROGRAMS.items()
     }
@@ -59,3 +63,43 @@ def test_all_rows_are_ideal(arch: str, size: int, program: str) -> None:
     known |= {"31"} & set(rows) if arch in KNOWN_ALIAS else set()
     assert {row: what for row, what in wrong.items() if row not in known} == {}
     assert known <= set(wrong), f"ideal now, remove from KNOWN: {known - set(wrong)}"
+
+
+PARTNERS = [("aarch64", 4096), ("aarch64", 65536), ("arm", 4096), ("mips", 16384), ("x86_64", None)]
+
+
+def partner(arch: str, size: int | None, *words: str) -> list[str]:
+    """The command of a process with this page size; None: a native one."""
+    toolchain = harness.TOOLCHAINS[arch] if size else harness.NATIVE
+    path = harness.compile_program("pages_partner", toolchain, "static")
+    return [*pages.command_for(OCTAVO if size else "", arch, size or 0), str(path), *words]
+
+
+@pytest.mark.parametrize("maker", [0, 1, 4], ids=["4k", "64k", "native"])
+def test_processes_of_different_page_sizes_share_memory(tmp_path: Path, maker: int) -> None:
+    """A System V segment, a POSIX object and a file: every store of every process is seen by the next one."""
+    name = f"{os.getpid()}-{maker}"
+    make = partner(*PARTNERS[maker], "--make", name)
+    ident = subprocess.check_output(make, cwd=tmp_path, text=True, timeout=90).strip()
+    count = str(len(PARTNERS))
+    running = []
+    try:
+        for index, (arch, size) in enumerate(PARTNERS):
+            command = partner(arch, size, "--take", name, ident, str(index), count)
+            running.append(
+                subprocess.Popen(
+                    command,
+                    cwd=tmp_path,
+                    text=True,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                )
+            )
+        said = [process.communicate(timeout=90)[0] for process in running]
+    finally:
+        for process in running:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        subprocess.check_call(partner("x86_64", None, "--end", name, ident), cwd=tmp_path)
+    host = os.sysconf("SC_PAGESIZE")
+    assert said == [f"page {size or host} done\n" for _, size in PARTNERS]

@@ -1,9 +1,11 @@
 """System V IPC structures against the cross compilers' own answers, and the calls."""
 
 import errno
+import os
 
 import pytest
 
+from runtime._core import HOST_PAGE, SYS, quick_syscall
 from runtime.abi.ipc_structs import msqid64_ds, semid64_ds, shmid64_ds
 from runtime.arch import load
 from runtime.syscalls.ipc import HOST_MODEL, IPC_64, convert, times_whole
@@ -86,3 +88,33 @@ def test_ipc_carries_the_others(bare):
     assert bare.call("ipc", 3, ident, 0, 12 | IPC_64, argument, 0) == 9
     assert bare.call("ipc", 3, ident, 0, 0 | IPC_64, argument, 0) == 0
     assert bare.call("ipc", 99, 0, 0, 0, 0, 0) == -errno.ENOSYS
+
+
+@pytest.mark.parametrize("page", [HOST_PAGE, 4 * HOST_PAGE])
+def test_a_segment_ends_with_a_whole_guest_page(bare, page):
+    bare.task.memory.page, bare.task.memory.round = page, lambda size: size + page - 1 & -page
+    layout, room = shmid64_ds.of(bare.arch.model), bare.room(128)
+    size = HOST_PAGE + 100
+    ident = bare.call("shmget", 0, size, 0o1600)
+    try:
+        host = bytearray(shmid64_ds.of(HOST_MODEL).size)
+        assert quick_syscall(SYS["shmctl"], ident, 2, host) == 0
+        length = shmid64_ds.of(HOST_MODEL).get(host, "segsz")
+        assert -(-length // HOST_PAGE) * HOST_PAGE % page == 0
+        assert bare.call("shmctl", ident, 2 | IPC_64, room) == 0
+        assert layout.get(bare.get(room, layout.size), "segsz") == size
+    finally:
+        assert bare.call("shmctl", ident, 0 | IPC_64, 0) == 0
+
+
+def test_a_key_finds_a_segment_smaller_than_a_guest_page(bare):
+    page = 4 * HOST_PAGE
+    bare.task.memory.page, bare.task.memory.round = page, lambda size: size + page - 1 & -page
+    key = 0x0C7A0000 | os.getpid() & 0xFFFF
+    ident = quick_syscall(SYS["shmget"], key, 100, 0o3600)
+    try:
+        assert bare.call("shmget", key, 100, 0o1600) == ident
+        assert bare.call("shmget", key, 100, 0o3600) == -errno.EEXIST
+        assert bare.call("shmget", key, 101, 0o1600) == -errno.EINVAL
+    finally:
+        assert quick_syscall(SYS["shmctl"], ident, 0, 0) == 0
