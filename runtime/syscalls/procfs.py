@@ -10,8 +10,8 @@ Sizes are in guest pages and of guest memory; Octavo's own memory is not shown.
 An emulated text is made when it is opened and put in a memory file, which takes the place of the host's descriptor; so
 existence and permission are the host's (no /proc mounted: ENOENT), and reading it later gives the same text.
 
-What other processes see of an Octavo process: `comm` is the guest's (set at exec), `cmdline`, `environ` and `exe` are
-Octavo's own.
+What other processes see of an Octavo process is the host's file, which shows the guest's `comm`, `cmdline` and
+`environ` (task/visible.py). Its `exe` is Octavo; to a guest that asks, it is the file that holds the guest's code.
 
 The hot path pays one test, `suspicious`.
 """
@@ -53,19 +53,24 @@ def suspicious(path: bytes) -> bool:
 
 def identify(task: "Task", dirfd: int, path: bytes) -> "tuple[bytes, Task] | None":
     """The emulated name a path means, and the task it is asked about; None when it is the host's."""
-    if path[:1] != b"/":
-        link = b"/proc/self/cwd" if dirfd == AT_FDCWD else b"/proc/self/fd/%d" % dirfd
-        try:
-            path = os.readlink(link) + b"/" + path
-        except OSError:
-            return None
-    words = [word for word in path.split(b"/") if word and word != b"."]
+    words = _words(dirfd, path)
     if len(words) < 2 or words[0] != b"proc" or words[-1] not in NAMES:
         return None
     if words[1:] == [b"cpuinfo"]:
         return b"cpuinfo", task
     subject = _subject(task, words[1:-1])
     return None if subject is None or words[-1] not in MEMBERS else (words[-1], subject)
+
+
+def _words(dirfd: int, path: bytes) -> "list[bytes]":
+    """The names of an absolute path, or of one relative to a descriptor; [] when that has none."""
+    if path[:1] != b"/":
+        link = b"/proc/self/cwd" if dirfd == AT_FDCWD else b"/proc/self/fd/%d" % dirfd
+        try:
+            path = os.readlink(link) + b"/" + path
+        except OSError:
+            return []
+    return [word for word in path.split(b"/") if word and word != b"."]
 
 
 def _subject(task: "Task", words: "list[bytes]") -> "Task | None":
@@ -88,33 +93,66 @@ def _subject(task: "Task", words: "list[bytes]") -> "Task | None":
 # The program's own file --------------------------------------------------------------------------------------------
 def link(task: "Task", dirfd: int, path: bytes) -> "bytes | None":
     """The target of the symbolic link, as the guest names it; None when it is the host's to say."""
-    found = identify(task, dirfd, path)
-    if found is None or found[0] != b"exe" or not task.process.executable:
-        return None
-    if quick(SYS["readlinkat"], dirfd, path, bytearray(1), 1) < 0:
+    found = followed(task, dirfd, path)
+    if found is None or quick(SYS["readlinkat"], dirfd, path, bytearray(1), 1) < 0:
         return None  # the host gives the error
-    return task.view.guest_path(task.process.executable)
+    return task.view.guest_path(found)
 
 
 def followed(task: "Task", dirfd: int, path: bytes) -> "bytes | None":
-    """The host path that following /proc/self/exe leads to, for calls that follow links; None for other paths."""
-    found = identify(task, dirfd, path)
-    if found is None or found[0] != b"exe":
+    """The host path that following /proc/PID/exe leads to, for calls that follow links; None for other paths."""
+    if path.rpartition(b"/")[2] != b"exe":
         return None
+    found = identify(task, dirfd, path)
+    if found is None:
+        return _program_of_other(_words(dirfd, path))
     return task.process.executable or None
+
+
+def _program_of_other(words: "list[bytes]") -> "bytes | None":
+    """The host path of the program that another guest process runs: the file that is mapped where its code starts.
+    None when that is not said, and when /proc/PID/exe is no Octavo of ours."""
+    match words:
+        case [b"proc", pid, b"exe"] if pid.isdigit():
+            top = b"/proc/" + pid
+        case _:
+            return None
+    try:
+        if os.readlink(top + b"/exe") != os.readlink(b"/proc/self/exe"):
+            return None
+        fields = _contents(top + b"/stat").rpartition(b") ")[2].split()
+        code = int(fields[START_CODE - FIRST_AFTER_NAME])
+        for line in _contents(top + b"/maps").splitlines():
+            start, _, end = line.partition(b" ")[0].partition(b"-")
+            if int(start, 16) <= code < int(end, 16):
+                name = line.split(None, 5)[5:]
+                return name[0] if name and name[0][:1] == b"/" else None
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
+
+
+def _contents(path: bytes) -> bytes:
+    fd = os.open(path, os.O_RDONLY | O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 16):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 # Emulated text -----------------------------------------------------------------------------------------------------
 def opened(task: "Task", dirfd: int, path: bytes, flags: int) -> "int | None":
     """A descriptor (or -errno) for an emulated name, by generic open flags; None: open the host's file."""
+    program = None if flags & (O_DIRECTORY | O_NOFOLLOW) else followed(task, dirfd, path)
+    if program is not None:
+        return wait(SYS["openat"], AT_FDCWD, program, host_open_flags(flags), 0)
     found = identify(task, dirfd, path)
-    if found is None or flags & O_DIRECTORY:
+    if found is None or found[0] == b"exe" or flags & O_DIRECTORY:
         return None
     name, subject = found
-    if name == b"exe":
-        if flags & O_NOFOLLOW or not task.process.executable:
-            return None
-        return wait(SYS["openat"], AT_FDCWD, task.process.executable, host_open_flags(flags), 0)
     if flags & O_PATH:
         return None
     if name == b"mem":

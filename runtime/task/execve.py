@@ -26,6 +26,7 @@ from runtime.task.machine import fit
 from runtime.task.signals import die, reset_for_exec
 from runtime.task.timers import delete_timers
 from runtime.task.vfork import release_parent
+from runtime.task.visible import publish
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ def start(
     process.environment = b"".join(word + b"\0" for word in found.envp)
     name = found.execfn.rpartition(b"/")[2][:COMM] + b"\0"
     quick_syscall(SYS["prctl"], PR_SET_NAME, name)
+    publish(process)
     process.arch.enter(task.cpu, loaded.entry, loaded.sp, loaded.toc)
 
 

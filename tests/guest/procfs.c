@@ -23,6 +23,14 @@ static ssize_t slurp(const char *name) {
 }
 
 int helper(int argc, char **argv) {
+  if (strcmp(argv[1], "--wait") == 0) {
+    char byte;
+    MUST(write(atoi(argv[2]), "x", 1));
+    MUST(read(atoi(argv[3]), &byte, 1));
+    memcpy(argv[0], "changed", 7);
+    MUST(write(atoi(argv[2]), "x", 1));
+    pause();
+  }
   case_name = "arguments";
   ssize_t size = slurp("/proc/self/cmdline");
   int strings = 0;
@@ -214,6 +222,55 @@ CASE(memory_file) {
   found = 4321;
   number("write", pwrite(fd, &found, sizeof found, (off_t)(uintptr_t)&value));
   number("written", value);
+}
+
+/* What another process sees, ps(1) and start-stop-daemon(8) say. */
+static void look_at(pid_t pid, const char *name) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
+  ssize_t size = slurp(path);
+  for (ssize_t i = 0; i < size; i++)
+    if (text[i] == 0) text[i] = '|';
+}
+
+CASE(other_process) {
+  int go[2], end[2];
+  MUST(pipe(go));
+  MUST(pipe(end));
+  pid_t pid = start();
+  if (pid == 0) {
+    char out[16], in[16];
+    snprintf(out, sizeof out, "%d", go[1]);
+    snprintf(in, sizeof in, "%d", end[0]);
+    char *arguments[] = {"another name", "--wait", out, in, "two words", "", NULL};
+    char *environment[] = {"NAME=value", "OTHER=", NULL};
+    execve(case_self, arguments, environment);
+    _exit(1);
+  }
+  close(go[1]);
+  char byte;
+  MUST(read(go[0], &byte, 1));
+  look_at(pid, "cmdline");
+  char *first = strchr(text, '|'), *last = strstr(text, "two words");
+  show("command", "%.*s, %s", first != NULL ? (int)(first - text) : 0, text, last != NULL ? last : "?");
+  look_at(pid, "environ");
+  show("environment", "%s", text);
+  look_at(pid, "comm");
+  yes("name", strncmp(text, strrchr(case_self, '/') + 1, 5) == 0);
+  char path[64], target[PATH_MAX] = "", own[PATH_MAX];
+  snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+  MUST(readlink(path, target, sizeof target - 1));
+  yes("program", realpath(case_self, own) != NULL && strcmp(own, target) == 0);
+  struct stat here, there;
+  yes("the same file", stat(path, &there) == 0 && stat(case_self, &here) == 0 && here.st_ino == there.st_ino);
+  int fd = open(path, O_RDONLY);
+  yes("opened", fd != -1 && fstat(fd, &there) == 0 && here.st_ino == there.st_ino);
+  MUST(write(end[1], "x", 1));
+  MUST(read(go[0], &byte, 1));
+  look_at(pid, "cmdline");
+  show("written over", "%.7s", text);
+  kill(pid, SIGKILL);
+  finish(pid);
 }
 
 CASE(system_files) {
