@@ -143,7 +143,7 @@ class Architecture:
         "elf_class", "elf_data", "elf_machine", "engine", "entry_registers", "et_dyn_base", "exclusive_words",
         "executable_stack", "fixed_range_error", "frames", "low_range", "min_fixed", "min_signal_stack",
         "mmap_top", "model", "name", "page_sizes", "pair_alignment", "plain_frame", "prot_checked", "prot_extra",
-        "qemu",
+        "qemu", "readable_executes",
         "restorer", "rlim_infinity", "second_result", "shmlba", "shmlba_forced", "siginfo_code_first",
         "signal_count", "sigset_size", "stack_arguments", "stack_top", "thumb_bit", "thumb_clear",
         "thumb_register", "tls_offset", "trampoline", "trampoline_offsets", "triple", "uname",
@@ -183,6 +183,7 @@ class Architecture:
         fixed_range_error: int = 12,  # generic errno of a fixed mapping beyond address_top
         prot_extra: int = 0,  # PROT_ bits that the ABI has besides READ, WRITE, EXEC and SEM
         prot_checked: bool = False,  # mmap refuses other bits too, not mprotect alone (arch_validate_prot)
+        readable_executes: bool = False,  # the hardware cannot refuse to execute what can be read
         executable_stack: bool = False,  # when PT_GNU_STACK is absent
         commpages: tuple[tuple[int, bytes, int, bytes, tuple[tuple[int, str], ...]], ...] = (),
         # ^ (address, content, PROT_ bits, label in maps, ((address, kernel entry it stands for), ...))
@@ -251,6 +252,7 @@ class Architecture:
         self.fixed_range_error = fixed_range_error
         self.prot_extra = prot_extra
         self.prot_checked = prot_checked
+        self.readable_executes = readable_executes
         self.executable_stack = executable_stack
         self.commpages = commpages
         self.engine = engine

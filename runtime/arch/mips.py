@@ -68,6 +68,7 @@ machine\t\t\t: Octavo
     shmlba_forced=True,
     fixed_range_error=22,  # arch/mips/mm/mmap.c answers EINVAL
     executable_stack=True,
+    readable_executes=True,  # the 24Kf has no RIXI
     engine=EngineFacts(
         arch=engine_ids.ARCH_MIPS,
         mode=engine_ids.MODE_MIPS32 | engine_ids.MODE_BIG_ENDIAN,

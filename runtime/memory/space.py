@@ -30,6 +30,7 @@ from runtime.memory.flags import (
     MAP_PRIVATE,
     PROT_ACCESS,
     PROT_EXEC,
+    PROT_READ,
     PROT_WRITE,
 )
 from runtime.memory.limits import Limits, soft_limit
@@ -254,6 +255,19 @@ class AddressSpace:
         """A fault at this address hit nothing: True if a stack area was extended to hold it (retry the instruction)."""
         with self.lock:
             return growth.grow(self, address)
+
+    def executed(self, address: int) -> bool:
+        """Something without PROT_EXEC was executed, on hardware that knows no such thing: True if it can be read, and
+        now be executed too (retry the instruction)."""
+        with self.lock:
+            start = address & -self.page
+            for piece in self.areas.pieces(start, start + self.page):
+                if not piece.flags & BACKED or not self.perms(piece.prot) & PROT_READ:
+                    break
+                self.translations.executable(piece.place, piece.length, self.identity(piece))
+                self.table.protect(start, self.page, self.perms(piece.prot) | PROT_EXEC)
+                return True
+        return False
 
     def mremap(
         self, address: int, old_length: int, length: int, flags: int, target: int = 0

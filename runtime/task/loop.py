@@ -1,6 +1,6 @@
 """The run loop of one task: run guest code until it stops, deal with the reason, again."""
 
-from runtime._core import ERESTART, MemoryFault, Stop
+from runtime._core import ERESTART, MemoryFault, Stop, X
 from runtime.abi.errors import GuestError
 from runtime.abi.linux import SIGBUS, SIGILL, SIGSEGV, SIGTRAP, TRAP_BRKPT
 from runtime.task.signals import ACCERR, ADRERR, ILLOPN, MAPERR, deliver, force, rewind
@@ -62,7 +62,9 @@ def end_suspension(task: "Task") -> None:
 def fault(task: "Task", stop: int) -> None:
     """Everything that is not a system call or a kick becomes a signal, unless memory can be made to fit."""
     if stop == Stop.FAULT:
-        address, _, mapped = task.cpu.fault
+        address, access, mapped = task.cpu.fault
+        if mapped == 1 and access == X and executable_anyway(task, address):
+            return
         if mapped == 2:
             force(task, SIGBUS, ADRERR, address)
         elif mapped == 1 and address < task.arch.address_top:
@@ -86,6 +88,11 @@ def fault(task: "Task", stop: int) -> None:
             word, kind = word_here(task), task.arch.instruction_set(task.cpu)
             address = task.arch.exclusive_address(task.cpu, word, kind) or address
         force(task, *known, address, task.cpu.trap)
+
+
+def executable_anyway(task: "Task", address: int) -> bool:
+    """The page has no PROT_EXEC, but the hardware would not know."""
+    return task.arch.readable_executes and task.memory.executed(address)
 
 
 def commpage_call(task: "Task") -> None:

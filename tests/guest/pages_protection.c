@@ -65,7 +65,7 @@ ROW(17) {
 
 ROW(18) {
 #ifdef __mips__
-  /* Without RIXI whatever can be read can be executed; with it, as elsewhere. */
+  /* Without RIXI, which no mips32r2 processor has to have, whatever can be read can be executed. */
 #define NOT_EXECUTABLE(found) (strcmp(found, "11") == 0 || strcmp(found, ACCERR) == 0)
 #else
 #define NOT_EXECUTABLE(found) (strcmp(found, ACCERR) == 0)

@@ -20,6 +20,7 @@ from runtime.memory.flags import (
     MADV_DONTFORK,
     MADV_DONTNEED,
     MADV_NORMAL,
+    MAP_32BIT,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -345,3 +346,34 @@ def test_system_v_segments(machine: Machine) -> None:
     assert space.shmdt(one) == 0
     fails(EINVAL, space.shmdt, one)
     assert machine.table.read(two, 7) == b"segment"
+
+
+def test_what_is_readable_can_be_executed_where_hardware_cannot_tell(machine: Machine) -> None:
+    space, g = machine.space, machine.page
+    at = space.mmap(0, 3 * g, 3, ANON)
+    space.mprotect(at + 2 * g, g, 0)
+    assert space.executed(at + g + 8)
+    assert [perms_at(machine, at + n * g) for n in range(3)] == [3, 7, None]
+    assert not space.executed(at + 2 * g)
+    assert not space.executed(at + 3 * g)
+    space.mprotect(at + g, g, 1)
+    assert perms_at(machine, at + g) == 1
+
+
+def perms_at(machine: Machine, address: int) -> int | None:
+    """What the page table allows there; None: nothing."""
+    found = machine.table.lookup(address)
+    return None if found is None or not found[1] & 7 else found[1] & 7
+
+
+@pytest.mark.parametrize("hint", [0, 0x60000000, 0x15000000])
+def test_low_mappings(hint: int) -> None:
+    low, high = 0x10000000, 0x20000000
+    machine = Machine(4096, 4096, low_range=(low, high))
+    space, g = machine.space, machine.page
+    flags = ANON | MAP_32BIT
+    followed = low <= hint < high
+    assert space.mmap(hint, g, 3, flags) == (hint if followed else low)
+    assert space.mmap(hint, g, 3, flags) == (low if followed else low + g)
+    fails(ENOMEM, space.mmap, hint, high - low, 3, flags)
+    assert space.mmap(0x60000000, g, 3, flags | MAP_FIXED) == 0x60000000
