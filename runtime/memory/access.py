@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from runtime._core import PageTable
     from runtime.abi.layout import DataModel
 
-MAX_ARG_STRLEN = (
-    131072  # bytes of one argument with its NUL: 32 pages of the kernel's smallest page
-)
+MAX_ARG_PAGES = 32  # one argument with its NUL is at most so long
 MAX_ARG_STRINGS = 0x7FFFFFFF  # include/uapi/linux/binfmts.h
 VECTOR_STEP = 64  # pointers read at a time
 READ = R
@@ -25,18 +23,20 @@ WRITE = W
 
 
 class Access:
-    """Typed access to one page table for one data model."""
+    """Typed access to one page table for one data model. `page`: the guest's page, 0 for the table's."""
 
-    __slots__ = ("_endian", "_pointer", "_prefix", "_rw_max", "model", "table")
+    __slots__ = ("_arg_max", "_endian", "_pointer", "_prefix", "_rw_max", "model", "table")
 
-    def __init__(self, table: "PageTable", model: "DataModel") -> None:
+    def __init__(self, table: "PageTable", model: "DataModel", page: int = 0) -> None:
         self.table = table
         self.model = model
         self._endian = model.endian
         self._prefix = model.prefix
         self._pointer = model.pointer
+        page = page or table.page
         # MAX_RW_COUNT: what one readv or writev moves at most (INT_MAX rounded down to a page).
-        self._rw_max = 0x7FFFFFFF & -table.page
+        self._rw_max = 0x7FFFFFFF & -page
+        self._arg_max = MAX_ARG_PAGES * page
 
     # -- bytes --------------------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class Access:
 
     def string_vector(self, address: int, limit: int = MAX_ARG_STRINGS) -> list[bytes]:
         """argv or envp: strings up to a NULL pointer; a NULL vector is empty. E2BIG beyond the kernel's limits."""
-        return [self.string(item, MAX_ARG_STRLEN, E2BIG) for item in self.pointers(address, limit)]
+        return [self.string(item, self._arg_max, E2BIG) for item in self.pointers(address, limit)]
 
     def pointers(self, address: int, limit: int = MAX_ARG_STRINGS) -> list[int]:
         """The pointers up to a NULL one, which is not in the list; [] for address 0. E2BIG beyond `limit`."""

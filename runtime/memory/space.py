@@ -82,7 +82,7 @@ class AddressSpace:
         self.table = table
         self.host = host
         self.page = limits.page
-        self.access = Access(table, model)
+        self.access = Access(table, model, limits.page)
         self.backing = Backing(host, limits.page)
         self.translations = Translations(invalidate)
         self.areas = AreaMap(GUARD_PAGES * limits.page)

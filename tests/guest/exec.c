@@ -62,6 +62,10 @@ int helper(int argc, char **argv) {
     show("received", "%d arguments, %ld bytes", argc - 3, bytes);
     return 0;
   }
+  if (strcmp(argv[1], "--large") == 0) {
+    number("pages", (long)((strlen(argv[3]) + 1) / (size_t)sysconf(_SC_PAGESIZE)));
+    return 0;
+  }
   if (strcmp(argv[1], "--threads") == 0) {
     yes("thread id is pid", syscall(SYS_gettid) == getpid());
     yes("pid kept", argc > 3 && atoi(argv[3]) == getpid());
@@ -258,18 +262,19 @@ CASE(missing_interpreter) {
   attempt("name without an end", "./dynamic");
 }
 
-CASE(too_big) {
-  enum { MANY = 300 };
-  char *arguments[MANY + 1], *large = malloc(140000);
-  memset(large, 'L', 139999);
-  large[139999] = 0;
-  arguments[0] = "x";
-  arguments[1] = "--many";
-  arguments[2] = "too_big";
-  arguments[3] = large;
-  arguments[4] = NULL;
+/* One argument of so many pages: 32 with the NUL are allowed. */
+static void large_argument(size_t pages) {
+  size_t size = pages * (size_t)sysconf(_SC_PAGESIZE);
+  char *large = malloc(size);
+  memset(large, 'L', size - 1);
+  large[size - 1] = 0;
+  char *arguments[] = {"x", "--large", strdup(case_name), large, NULL};
   IN_CHILD(execve(case_self, arguments, environ));
 }
+
+CASE(big) { large_argument(31); }
+
+CASE(too_big) { large_argument(33); }
 
 CASE(many_arguments) {
   enum { MANY = 3000 };

@@ -7,6 +7,7 @@ Environment:
   OCTAVO_RUNNER_<architecture>, OCTAVO_RUNNER   another emulator's command line, split like a shell's;
       ``{L}`` becomes ``-L PREFIX`` for a dynamic program and nothing for a static one.
   OCTAVO_GUEST_TIMEOUT                          seconds a program may take (default 60).
+  GUEST_TEST_PATIENCE                           how many times longer a case may take, on a slow machine (default 1).
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ def execute(command: list[str]) -> Run:
         "LANG": "C",
         "GUEST_TEST": "value",
     }
-    for name in ("HOME", "OCTAVO_CONFIG", "QEMU_LD_PREFIX"):
+    for name in ("HOME", "OCTAVO_CONFIG", "QEMU_LD_PREFIX", "GUEST_TEST_PATIENCE"):
         if name in os.environ:
             environment[name] = os.environ[name]
     with tempfile.TemporaryDirectory(prefix="octavo-guest-") as directory:
