@@ -18,10 +18,10 @@ CORE_FILES := $(shell find runtime/core -type f 2>/dev/null)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help build launcher run test check bench format clean
+.PHONY: help build launcher run test test-hosts check bench format clean
 
 help:
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: $(VENV)/.core $(BIN)/octavo ## create .venv with the octavo command, compile the native core
 
@@ -60,6 +60,10 @@ test: build launcher ## run the tests: the quick ones, then the guest programs o
 	$(TOOLS)/install-packages.sh test
 	$(BIN)/python -m pytest -n $(JOBS)
 	$(BIN)/python -m pytest -m "$(if $(filter 0,$(shell id -u)),(guest or root),guest) and not slow" -n $(JOBS)
+
+test-hosts: build ## boot a host with 16 KiB pages in a virtual machine, run the guest programs and the page size matrix there
+	$(TOOLS)/install-packages.sh hosts
+	$(BIN)/python -m tests.hosts --jobs $(JOBS)
 
 check: build ## formatting, lint, types, import directions
 	$(TOOLS)/install-packages.sh check

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 usage() {
-    echo "usage: install-packages.sh make|build|launcher|run|test|check|bench ..." >&2
+    echo "usage: install-packages.sh make|build|launcher|run|test|hosts|check|bench ..." >&2
     exit 2
 }
 
@@ -51,6 +51,11 @@ for target in "$@"; do
     launcher) wanted+=(g++ libc6-dev python3 libpython3-dev) ;;
     run) wanted+=(debootstrap debian-archive-keyring gpgv ca-certificates) ;;
     test) want_cross ;;
+    # the host's programs come from Debian's archive too, but are not installed: packaging/tools/unpack-debian.sh
+    hosts)
+        want_cross
+        wanted+=(g++-aarch64-linux-gnu qemu-system-arm debian-archive-keyring ca-certificates)
+        ;;
     check) wanted+=(clang-format) ;;
     bench)
         want_cross

@@ -29,7 +29,21 @@ class Archive:
         self._names.add(name)
         encoded = name.encode() + b"\0"
         links = 2 if stat.S_ISDIR(mode) else 1
-        fields = (len(self._names), mode, 0, 0, links, mtime, len(data), 0, 0, 0, 0, len(encoded), 0)
+        fields = (
+            len(self._names),
+            mode,
+            0,
+            0,
+            links,
+            mtime,
+            len(data),
+            0,
+            0,
+            0,
+            0,
+            len(encoded),
+            0,
+        )
         head = b"070701" + b"".join(b"%08X" % field for field in fields) + encoded
         self._file.write(head + _padding(len(head)) + data + _padding(len(data)))
 

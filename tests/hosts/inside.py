@@ -28,7 +28,7 @@ def say(**fields: object) -> None:
             line = line[os.write(1, line) :]
 
 
-def run_one(job: dict[str, object], environment: dict[str, str]) -> None:
+def run_one(job: dict[str, object]) -> None:
     """Run one job in an empty directory, and say what it printed, how it ended and how long it took."""
     command = job["command"]
     assert isinstance(command, list)
@@ -52,7 +52,7 @@ def main(path: str) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         say(first=command, status=done.returncode, output=done.stdout + done.stderr)
     with ThreadPoolExecutor(plan["workers"]) as pool:
-        for future in [pool.submit(run_one, job, {}) for job in plan["jobs"]]:
+        for future in [pool.submit(run_one, job) for job in plan["jobs"]]:
             future.result()
     say(done=True)
 
