@@ -9,7 +9,9 @@ from runtime.command_error import CommandError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from binfmt.kernel import Registry
+    from collections.abc import Callable
+
+    from binfmt.kernel import Entry, Registry
 
 
 class Parser(argparse.ArgumentParser):
@@ -139,14 +141,20 @@ def _usable(found: "Registry") -> None:
 
 
 def _register(arguments: argparse.Namespace) -> int:
-    from binfmt import kernel, namespace, registry
+    from binfmt import carried, kernel, namespace, registry
 
     targets = chosen(arguments.targets)
-    interpreter = _interpreter(arguments)
+    private = arguments.user_namespace and bool(arguments.command)
+    if not private and (arguments.user_namespace or arguments.map_root or arguments.command):
+        raise CommandError("a command goes with a namespace: --user-namespace -- COMMAND")
+    named = _interpreter(arguments)
+    registry.choose_flags(named, arguments.credentials)  # a wrong one ends here
     found = kernel.Registry()
-
-    def register() -> None:
+    if not private:
         _usable(found)
+    interpreter = carried.prepare(named, private)
+
+    def register(done: "Callable[[Entry], None]" = lambda entry: None) -> None:
         registry.register(
             found,
             targets,
@@ -154,19 +162,12 @@ def _register(arguments: argparse.Namespace) -> int:
             prefix=arguments.name_prefix,
             credentials=arguments.credentials,
             warn=_warn,
-            done=lambda entry: (
-                None
-                if arguments.user_namespace
-                else print(f"registered {entry.name}: {interpreter}, flags {entry.flags}")
-            ),
+            done=done,
         )
 
-    if arguments.user_namespace and arguments.command:
-        registry.choose_flags(interpreter, arguments.credentials)  # a wrong one is said out here
+    if private:
         namespace.run(arguments.command, register, arguments.map_root)
-    if arguments.user_namespace or arguments.map_root or arguments.command:
-        raise CommandError("a command goes with a namespace: --user-namespace -- COMMAND")
-    register()
+    register(lambda entry: print(f"registered {entry.name}: {interpreter}, flags {entry.flags}"))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from binfmt import formats, handler, kernel, magic, registry
+from binfmt import carried, formats, handler, kernel, magic, registry
 from binfmt.kernel import Entry, Registry
 from runtime import arch
 
@@ -144,6 +144,9 @@ def _file(report: "Report", target: str, first: Entry) -> str:
     if held is None:
         return "pinned, not known which"
     if held.identity == now:
+        if first.ours and carried.stale(path):
+            text = f"the configuration has changed since {path} was registered, which carries it"
+            _problem(report, text, again, target)
         return "pinned, the one on disk"
     if now is None:
         text = f"the handler {path} was deleted; the kernel holds on to it until the next boot"

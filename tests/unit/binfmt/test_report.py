@@ -2,7 +2,7 @@
 
 import pytest
 
-from binfmt import handler, kernel, magic, report
+from binfmt import carried, handler, kernel, magic, report
 from binfmt.kernel import Entry, Mount
 from binfmt.registry import TEMPORARY, wanted
 from runtime import arch
@@ -84,6 +84,17 @@ def test_the_pinned_file_is_an_old_one(status) -> None:
         (
             "aarch64",
             f"the kernel still starts the file that {status.program} was before it was replaced",
+            "octavo binfmt register",
+        )
+    ]
+
+
+def test_the_configuration_has_changed(status, monkeypatch) -> None:
+    monkeypatch.setattr(carried, "stale", lambda path: True)
+    assert problems(status(wanted("aarch64", status.program, "POF"))) == [
+        (
+            "aarch64",
+            f"the configuration has changed since {status.program} was registered, which carries it",
             "octavo binfmt register",
         )
     ]
