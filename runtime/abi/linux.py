@@ -30,6 +30,7 @@ AT_NO_AUTOMOUNT, AT_EMPTY_PATH, AT_RECURSIVE = 0x800, 0x1000, 0x8000
 
 # include/uapi/linux/stat.h
 S_IFMT, S_IFLNK, S_IFREG, S_IFDIR = 0o170000, 0o120000, 0o100000, 0o040000
+S_ISUID, S_ISGID, S_IXGRP = 0o4000, 0o2000, 0o010
 
 # arch/x86/include/uapi/asm/signal.h, include/uapi/asm-generic/siginfo.h
 SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGSEGV = 4, 5, 6, 7, 8, 9, 11

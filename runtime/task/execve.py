@@ -4,6 +4,8 @@ Two halves. `prepare` reads and judges, and fails with the errno the guest is to
 return: what fails there ends the process, as in the kernel. The first program of a process takes the same two steps.
 """
 
+import os
+
 from runtime._core import HOST_PAGE, SYS, address, open_fds, quick_syscall
 from runtime.abi.errors import EINVAL, GuestError
 from runtime.abi.linux import (
@@ -12,6 +14,9 @@ from runtime.abi.linux import (
     AT_SYMLINK_NOFOLLOW,
     F_GETFD,
     FD_CLOEXEC,
+    S_ISGID,
+    S_ISUID,
+    S_IXGRP,
     SIGSEGV,
     SS_DISABLE,
 )
@@ -130,6 +135,8 @@ def execute(
         raise GuestError(EINVAL) from error
     if program.native:
         execve_native(process, program)
+    if process.settings.by_kernel and gains_rights(program):
+        execve_registered(process, program)
     if process.trace is not None:
         process.trace.executing(task, path, argv)
     process.tell_others(task)
@@ -215,11 +222,60 @@ def execve_native(process: "Process", program: Program) -> "NoReturn":
     argv, arguments = vector(program.plan.argv)
     envp, variables = vector(program.plan.envp)
     limits = give_to_host(process)
-    result = quick_syscall(SYS["execveat"], program.plan.image.fd, b"\0", argv, envp, AT_EMPTY_PATH)
+    name = visible_name(program)
+    if name is not None:
+        result = quick_syscall(SYS["execve"], name + b"\0", argv, envp)
+    else:
+        fd = program.plan.image.fd
+        result = quick_syscall(SYS["execveat"], fd, b"\0", argv, envp, AT_EMPTY_PATH)
     del arguments, variables  # the strings had to live until here
     take_from_host(limits)
     program.plan.close()
     raise GuestError(-result)
+
+
+def visible_name(program: Program) -> bytes | None:
+    """A path by which the host finds the very file: AT_EXECFN of the next program, and what binfmt_misc needs, which
+    refuses a descriptor that is close-on-exec. None: there is none, the file is to be executed by its descriptor."""
+    found = program.plan
+    own = os.fstat(found.image.fd)
+    for name in (found.execfn, found.image.path, found.executable):
+        try:
+            other = os.stat(name)
+        except (OSError, ValueError):
+            continue
+        if (other.st_dev, other.st_ino) == (own.st_dev, own.st_ino):
+            return name
+    return None
+
+
+def gains_rights(program: Program) -> bool:
+    """Whether the program is set-id for another id than ours, or has capabilities: only the kernel can give them."""
+    fd = program.plan.image.fd
+    status = os.fstat(fd)
+    euid, egid = quick_syscall(SYS["geteuid"]), quick_syscall(SYS["getegid"])
+    if status.st_mode & S_ISUID and status.st_uid != euid:
+        return True
+    if status.st_mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP and status.st_gid != egid:
+        return True
+    return euid != 0 and quick_syscall(SYS["fgetxattr"], fd, b"security.capability\0", 0, 0) > 0
+
+
+def execve_registered(process: "Process", program: Program) -> None:
+    """Let the kernel start the program with the handler that is registered: with flag C it gets its rights.
+
+    Comes back when there is no handler, or no path for it.
+    """
+    path = visible_name(program)
+    if path is None:
+        return
+    release_parent(process, last=False)
+    argv, arguments = vector(program.plan.argv)
+    envp, variables = vector(program.plan.envp)
+    limits = give_to_host(process)
+    quick_syscall(SYS["execve"], path + b"\0", argv, envp)
+    del arguments, variables
+    take_from_host(limits)
 
 
 def vector(words: "Sequence[bytes]") -> tuple[bytes, list[bytes]]:

@@ -7,7 +7,13 @@ from runtime.task.signals import ACCERR, ADRERR, ILLOPN, MAPERR, deliver, force,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.task.task import Task
+
+    Hot = tuple[
+        Callable[[], int], Callable[[int], None], Callable[[Task], int | None], Callable[[int], int]
+    ]
 
 
 class TaskEnd(BaseException):
@@ -16,15 +22,15 @@ class TaskEnd(BaseException):
 
 def run(task: "Task") -> None:
     """Run the task until it ends (TaskEnd is caught here)."""
-    cpu_run, set_result = task.cpu.run, task.cpu.set_result
-    dispatch = task.process.syscalls.dispatch
-    to_guest = task.arch.constants.errno_to_guest
+    cpu_run, set_result, dispatch, to_guest = hot(task)
     try:
         while True:
             stop = cpu_run()
             if stop == Stop.SYSCALL:
                 result = dispatch(task)
                 if result is None:
+                    # execve may have put a machine of another kind in place
+                    cpu_run, set_result, dispatch, to_guest = hot(task)
                     continue
                 if result == -ERESTART:
                     interrupted(task)
@@ -40,6 +46,13 @@ def run(task: "Task") -> None:
                 fault(task, stop)
     except TaskEnd:
         return
+
+
+def hot(task: "Task") -> "Hot":
+    """What each system call needs: Cpu.run and Cpu.set_result, the table's dispatch, the guest's errno numbers."""
+    cpu = task.cpu
+    to_guest = task.arch.constants.errno_to_guest
+    return cpu.run, cpu.set_result, task.process.syscalls.dispatch, to_guest
 
 
 def interrupted(task: "Task") -> None:

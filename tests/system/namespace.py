@@ -5,6 +5,7 @@ returns or raises comes back.
 """
 
 import ctypes
+import encodings.ascii  # noqa: F401  what an ordinary user needs of Python has to be there before
 import os
 import pickle
 import sys
@@ -15,6 +16,7 @@ from typing import TypeVar
 import pytest
 
 from binfmt import namespace
+from runtime import arch
 
 MISC = "/proc/sys/fs/binfmt_misc"
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
@@ -22,6 +24,7 @@ MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 NOBODY = 65534
 
 Result = TypeVar("Result")
+arch.load_all()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 USERS = ["root", "nobody"] if os.geteuid() == 0 else ["nobody"]
@@ -74,8 +77,14 @@ def enter(user: str, with_mount: bool = True) -> None:
         become_nobody()
     uid, gid = os.geteuid(), os.getegid()
     unshare(CLONE_NEWUSER | CLONE_NEWNS)
-    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+    for name, text in (
+        ("setgroups", b"deny"),
+        ("uid_map", b"0 %d 1" % uid),
+        ("gid_map", b"0 %d 1" % gid),
+    ):
+        with open(
+            f"/proc/self/{name}", "wb"
+        ) as file:  # no codec: Python's files may be out of reach
             file.write(text)
     mount(b"none", "/", b"", MS_REC | MS_PRIVATE)
     if with_mount:
