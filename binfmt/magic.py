@@ -79,7 +79,7 @@ def of(facts: "Architecture") -> Magic:
 def _flags(pairs: "tuple[tuple[int, int], ...]") -> tuple[int, int]:
     """One (mask, value) for several that differ in bits that all of them look at: those are not looked at.
 
-    For two values that differ in one bit, which is what the facts have, it is the same; a test counts.
+    Which may take values that no pair has; a test lists them (ppc64le: one that the ABI reserves).
     """
     mask, value = pairs[0]
     for other_mask, other in pairs[1:]:

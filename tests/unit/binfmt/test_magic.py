@@ -12,6 +12,9 @@ from runtime import arch
 from runtime._core import HOST_MACHINE
 
 NAMES = arch.ARCHITECTURES
+# (mask, value) of e_flags that an entry takes although nothing is identified so: one mask cannot leave it out.
+# ppc64le: the ABI reserves 3.
+RESERVED = {"ppc64le": (3, 3)}
 IDENT = slice(7, 16)  # OS ABI, ABI version, padding
 
 
@@ -29,6 +32,11 @@ def header(name: str, kind: int, flags: int) -> bytes:
     order = "<" if facts.elf_data == 1 else ">"
     struct.pack_into(order + "I", data, 36 if facts.elf_class == 32 else 48, flags)
     return bytes(data)
+
+
+def reserved(name: str, flags: int) -> bool:
+    mask, value = RESERVED.get(name, (0, 1))
+    return flags & mask == value
 
 
 def interesting_flags() -> list[int]:
@@ -52,6 +60,8 @@ def test_it_matches_what_we_identify_and_nothing_else(name) -> None:
             head = header(other, kind, value)
             elf_class, data, _, machine, found = fields(head)
             expected = arch.identify(elf_class, data, machine, found) == name and kind in (2, 3)
+            if other == name and kind in (2, 3) and reserved(name, value):
+                expected = True
             assert own.matches(head) == expected, (other, kind, hex(value))
 
 
@@ -85,7 +95,7 @@ def test_it_carries_our_name_where_the_mask_hides_it(name) -> None:
 def test_it_is_long_enough_for_the_flags_only_where_there_are_some(name) -> None:
     facts = arch.load(name)
     own = magic.of(facts)
-    looked_at = any(mask for mask, _ in facts.e_flags)
+    looked_at = magic._flags(facts.e_flags)[0] != 0
     assert (len(own.mask) > 20) == looked_at
     assert own.mask[-1]
 
@@ -141,4 +151,5 @@ def test_flags_that_are_not_one_mask_would_be_noticed() -> None:
         bits = [1 << n for n in range(32) if any(pair >> n & 1 for pair, _ in pairs)]
         for chosen in itertools.product((0, 1), repeat=len(bits)):
             flags = sum(bit for bit, on in zip(bits, chosen, strict=True) if on)
-            assert (flags & mask == value) == any(flags & m == v for m, v in pairs), name
+            known = any(flags & m == v for m, v in pairs) or reserved(name, flags)
+            assert (flags & mask == value) == known, name
