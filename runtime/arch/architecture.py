@@ -146,7 +146,7 @@ class Architecture:
         "qemu", "readable_executes",
         "restorer", "rlim_infinity", "second_result", "shmlba", "shmlba_forced", "siginfo_code_first",
         "signal_count", "sigset_size", "stack_arguments", "stack_top", "thumb_bit", "thumb_clear",
-        "thumb_register", "tls_offset", "trampoline", "trampoline_offsets", "triple", "uname",
+        "thumb_register", "tls_offset", "trampoline", "trampoline_label", "trampoline_offsets", "triple", "uname",
     )  # fmt: skip
 
     def __init__(
@@ -174,7 +174,7 @@ class Architecture:
         et_dyn_base: int,  # position-independent programs are loaded from here
         stack_top: int,  # the initial stack ends here
         shmlba: int = 0,  # shmat alignment; 0: the guest page
-        shmlba_forced: bool = False,  # shared mappings at fixed addresses must keep the colour (__ARCH_FORCE_SHMLBA)
+        shmlba_forced: bool = False,  # shmat at a multiple of the page alone is EINVAL (__ARCH_FORCE_SHMLBA)
         low_range: tuple[int, int] = (
             0,
             0,
@@ -219,6 +219,7 @@ class Architecture:
         | None = None,  # for handlers without SA_SIGINFO, read back by sigreturn
         restorer: bool = False,  # the ABI has SA_RESTORER: return addresses come from the guest when it gives them
         trampoline: bytes = b"",  # code of the [vdso] page that signal handlers return to
+        trampoline_label: bytes = b"[vdso]",  # of that page in maps
         trampoline_offsets: tuple[int, ...] = (
             0,
         ),  # of rt_sigreturn; arm: sigreturn arm, thumb, rt_sigreturn arm, thumb
@@ -275,6 +276,7 @@ class Architecture:
         self.plain_frame = plain_frame
         self.restorer = restorer
         self.trampoline = trampoline
+        self.trampoline_label = trampoline_label
         self.trampoline_offsets = trampoline_offsets
         self.sigset_size = sigset_size
         self.signal_count = signal_count

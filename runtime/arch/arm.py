@@ -124,6 +124,7 @@ CPU revision\t: 1
     et_dyn_base=0x00400000,
     stack_top=0xBEFFF000,
     shmlba=4 * 4096,
+    shmlba_forced=True,
     min_fixed=2 * 4096,
     executable_stack=False,  # elf_read_implies_exec: only without PT_GNU_STACK on processors before v6
     commpages=((0xFFFF0000, _helpers(), 5, b"[vectors]", ()),),
@@ -177,6 +178,7 @@ CPU revision\t: 1
     restorer=True,
     # mov r7, #119; svc 0 and mov r7, #173; svc 0, each in ARM and in Thumb code: sigreturn, then rt_sigreturn
     trampoline=bytes.fromhex("7770a0e3 000000ef" "7727 00df" "ad70a0e3 000000ef" "ad27 00df"),
+    trampoline_label=b"[sigpage]",
     trampoline_offsets=(0, 8, 12, 20),
     auxv=AuxvFacts(
         # HALF THUMB FAST_MULT VFP EDSP THUMBEE NEON VFPv3 TLS VFPv4 IDIVA IDIVT VFPD32 LPAE

@@ -22,7 +22,7 @@ def map_all(space: "AddressSpace", arch: "Architecture") -> int:
     if not arch.trampoline:
         return 0
     start = space.find(0, space.round(len(arch.trampoline)))
-    _map(space, start, arch.trampoline, PROT_READ | PROT_EXEC, b"[vdso]")
+    _map(space, start, arch.trampoline, PROT_READ | PROT_EXEC, arch.trampoline_label)
     return start
 
 

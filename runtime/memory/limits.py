@@ -25,6 +25,7 @@ class Limits:
         "place_high",
         "place_low",
         "shmlba",
+        "shmlba_forced",
         "strict_prot",
     )
 
@@ -39,7 +40,8 @@ class Limits:
         min_fixed: int = 0,  # MAP_FIXED below this is EINVAL (arm: 8192)
         low_range: tuple[int, int] = (0, 0),  # MAP_32BIT maps here; (0, 0): the flag means nothing
         fixed_top_errno: int = ENOMEM,  # MAP_FIXED beyond address_top (mips: EINVAL)
-        shmlba: int = 0,  # alignment that shmat is forced to; 0: page
+        shmlba: int = 0,  # what SHM_RND rounds to and shmat(NULL) aligns to; 0: page
+        shmlba_forced: bool = False,  # shmat wants it of every address
         extra_prot: int = 0,  # bits mprotect takes besides READ, WRITE, EXEC, SEM (PROT_SAO, ...)
         strict_prot: bool = False,  # mmap refuses unknown prot bits too (powerpc)
         # What the hardware grants for each of the eight PROT_* combinations.
@@ -56,6 +58,7 @@ class Limits:
         self.low_range = low_range
         self.fixed_top_errno = fixed_top_errno
         self.shmlba = shmlba or page
+        self.shmlba_forced = shmlba_forced
         self.extra_prot = extra_prot
         self.strict_prot = strict_prot
         self.hardware = hardware

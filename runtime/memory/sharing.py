@@ -27,10 +27,11 @@ def shmat(
     align = space.limits.shmlba
     if address:
         if address & (align - 1):
-            if not flags & SHM_RND:
-                raise GuestError(EINVAL)
-            address &= -align
-            if not address and flags & SHM_REMAP:
+            if flags & SHM_RND:
+                address &= -align
+                if not address and flags & SHM_REMAP:
+                    raise GuestError(EINVAL)
+            elif space.limits.shmlba_forced or not space.aligned(address):
                 raise GuestError(EINVAL)
     elif flags & SHM_REMAP:
         raise GuestError(EINVAL)

@@ -97,6 +97,7 @@ def limits(arch: "Architecture", page: int) -> Limits:
         low_range=arch.low_range,
         fixed_top_errno=arch.fixed_range_error,
         shmlba=arch.shmlba,
+        shmlba_forced=arch.shmlba_forced,
         extra_prot=arch.prot_extra,
         strict_prot=arch.prot_checked,
         place_low=arch.mmap_top >> 1 if spread else 0,

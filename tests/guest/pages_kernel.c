@@ -249,6 +249,7 @@ ROW(C1) {
   if (strcmp(found, MAPERR) != 0) touched("a store into the page", found, ACCERR);
   maps_load();
   struct maps_line *line = maps_named("[vectors]");
+  truth("[sigpage] or [vdso]", maps_named("[sigpage]") != NULL || maps_named("[vdso]") != NULL);
   truth("[vectors]", line != NULL && line->start == 0xffff0000 && line->end == 0xffff1000 &&
                          strcmp(line->access, "r-xp") == 0);
 }

@@ -26,6 +26,7 @@ ROW(29) {
   came_to("taken", shmat(id, even, 0) == (void *)-1 ? -1 : 0, EINVAL);
   truth("replaced", shmat(id, even, SHM_REMAP) == (void *)even);
   came_to("replace nothing", shmat(id, NULL, SHM_REMAP) == (void *)-1 ? -1 : 0, EINVAL);
+  if (colour > P) came_to("a page, but no colour", shmat(id, even - P, 0) == (void *)-1 ? -1 : 0, EINVAL);
   came_to("detach, odd address", shmdt(even + P), EINVAL);
   came_to("detach", shmdt(even), 0);
   touched("detached", try_read(even), MAPERR);
