@@ -75,7 +75,7 @@ HPPA = Commpage(
         Trap(0x000, "a null pointer called: SEGV_MAPERR", signal=SIGSEGV),
         Trap(
             0x0B0,
-            "light-weight system call: compare and exchange, of a word (0, 1) or, by pointers to the values, of 1 << r23 bytes (2)",
+            "light-weight system call: compare and exchange a word (0, 1), or 1 << r23 bytes by pointers (2)",
             {
                 "number": "r20", "memory": "r26", "old": "r25", "new": "r24", "size": "r23",
                 "result": "r28", "error": "r21", "return": "r31",
