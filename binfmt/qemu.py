@@ -2,9 +2,10 @@
 
 Options and variables are those of QEMU 10 (linux-user/main.c, arg_table). A variable is an option that is given before
 the command line. One dash or two, a value is the next word, `--` ends the options, and so does the first word that is
-none. Three kinds of them:
+none. Four kinds of them:
 
-- what means the same here (-L -E -U -0 -strace -D -r -s -p -seed -version -help);
+- what means the same here (-L -E -U -0 -strace -D -r -s -seed -version -help);
+- -p, which QEMU itself takes without effect and with a warning;
 - what is about QEMU's way of doing it (-B -R -t -tb-size ...): accepted, and one line on stderr says so; none when the
   kernel started us, or every program of a build would print it;
 - what a user would wait for in vain (-g): an error.
@@ -18,7 +19,6 @@ from runtime.run_command import (
     Options,
     UsageError,
     initial_environment,
-    parse_page_size,
     set_variable,
     unset_variable,
 )
@@ -63,11 +63,13 @@ def _prefix(front: Front, value: bytes) -> None:
 
 def _set(front: Front, value: bytes) -> None:
     for assignment in value.split(b","):
+        front.options.choose(assignment)
         set_variable(front.guest, assignment)
 
 
 def _unset(front: Front, value: bytes) -> None:
     for name in value.split(b","):
+        front.options.choose(name)
         unset_variable(front.guest, name)
 
 
@@ -92,7 +94,7 @@ def _stack(front: Front, value: bytes) -> None:
 
 
 def _page_size(front: Front, value: bytes) -> None:
-    front.options.page_size = parse_page_size(os.fsdecode(value))
+    front.options.qemu_page_size(value)
 
 
 def _strace(front: Front, value: bytes) -> None:
@@ -184,7 +186,7 @@ OPTIONS = (
     Option("d", "item[,...]", "QEMU_LOG", _log, "strace as -strace; other items: no meaning here"),
     Option("dfilter", "range[,...]", "QEMU_DFILTER", None, "no meaning here"),
     Option("D", "logfile", "QEMU_LOG_FILENAME", _log_file, "where -strace writes (stderr)"),
-    Option("p", "pagesize", "QEMU_PAGESIZE", _page_size, "the program's page size: 4096, 16k, 64k"),
+    Option("p", "pagesize", "QEMU_PAGESIZE", _page_size, "no meaning here since QEMU 9.0"),
     Option("one-insn-per-tb", "", "QEMU_ONE_INSN_PER_TB", None, "no meaning here"),
     Option("singlestep", "", "QEMU_SINGLESTEP", None, "no meaning here"),
     Option("tb-size", "size", "QEMU_TB_SIZE", None, "no meaning here"),
@@ -282,6 +284,8 @@ def main(name: bytes, called: "Invocation") -> int:
     except UsageError as error:
         sys.stderr.write(f"{shown}: {error.args[0]}; {shown} -help lists the options\n")
         return FAILED
+    for notice in options.notices:
+        sys.stderr.write(f"{shown}: {notice}\n")
     if front.ignored:
         what = ", ".join(dict.fromkeys(front.ignored))
         sys.stderr.write(f"{shown}: no meaning here, ignored: {what}\n")

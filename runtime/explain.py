@@ -8,37 +8,24 @@ import json
 import os
 import sys
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.dynamic import DynamicSegment
-from elftools.elf.elffile import ELFFile
-
 from runtime import arch as arches
-from runtime import config, image, policy, rootfs
-from runtime._core import HOST_MACHINE, HOST_PAGE
+from runtime import config, image, libraries, policy, rootfs
+from runtime._core import HOST_PAGE
 from runtime.abi.linux import AT_FDCWD
 from runtime.image import Image, ImageError
 from runtime.loader import script
+from runtime.task.machine import read_min_addr
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from runtime.libraries import Library
     from runtime.rootfs import View
 
     Report = dict[str, Any]
 
-# where ld.so looks when neither RPATH nor LD_LIBRARY_PATH help (ld.so(8)); TRIPLE is Debian's multiarch name
-_LIBRARY_DIRECTORIES = (
-    "/lib/TRIPLE",
-    "/usr/lib/TRIPLE",
-    "/lib64",
-    "/usr/lib64",
-    "/lib",
-    "/usr/lib",
-    "/usr/local/lib/TRIPLE",
-    "/usr/local/lib",
-)
 _SCRIPTS = 6
 
 
@@ -80,10 +67,7 @@ def explain(
             "kind": view.kind,
             "prefixes": [os.fsdecode(path) for path in view.prefixes],
         }
-        environment = (
-            [b"PATH=" + os.environb[b"PATH"]] if b"PATH" in os.environb and root is None else []
-        )
-        name = rootfs.find_program(view, os.fsencode(file), environment)
+        name = rootfs.find_program(view, os.fsencode(file), _environment(view))
         found = _follow_scripts(report, view, name)
         try:
             _explain_elf(report, view, found, page_size)
@@ -149,11 +133,13 @@ def _explain_elf(report: "Report", view: "View", found: Image, page_size: str | 
     report["entry"] = hex(found.entry)
     report["segments"] = [_segment_row(segment) for segment in found.segments]
     interpreter = _explain_interpreter(report, view, found) if found.interpreter else None
+    needed: list[Library] = []
     try:
         if found.interpreter:
-            report["libraries"] = _libraries(report, view, found)
+            needed = libraries.closure(view, found, _environment(view))
+            report["libraries"] = _libraries(report, needed, view)
         if found.arch:
-            _explain_settings(report, found, interpreter, page_size)
+            _explain_settings(report, view, found, interpreter, needed, page_size)
     finally:
         if interpreter is not None:
             os.close(interpreter.fd)
@@ -196,16 +182,28 @@ def _host_path(fd: int) -> bytes:
 
 
 def _explain_settings(
-    report: "Report", found: Image, interpreter: Image | None, page_size: str | None
+    report: "Report",
+    view: "View",
+    found: Image,
+    interpreter: Image | None,
+    needed: "list[Library]",
+    page_size: str | None,
 ) -> None:
     facts = arches.load(found.arch)
     settings = config.load()
-    target = settings.target(found.arch)
+    real = view.guest_path(_host_path(found.fd))
+    called = [os.fsencode(row["script"]) for row in report.get("scripts", ())]
+    target = settings.target(found.arch, [found.path, real, *called])
     report["configuration"] = {
         "files": list(settings.files),
         **{
             key: {"value": _shown(getattr(target, key)), "from": target.origin(key)}
             for key in config.KEYS
+            if key != "env"
+        },
+        "env": {
+            name: {"value": value, "from": target.origin(config.ENV + name)}
+            for name, value in target.env.items()
         },
     }
     wanted: int | str | None = target.page_size
@@ -213,13 +211,28 @@ def _explain_settings(
     if page_size is not None:
         wanted, origin = policy.parse_size(page_size), "--page-size"
     images = [found] if interpreter is None else [found, interpreter]
-    pages = policy.decide(facts, HOST_PAGE, images, wanted, origin)
+    loaded = [library.image for library in needed if library.image is not None]
+    pages = policy.decide(facts, HOST_PAGE, images, wanted, origin, lambda: loaded)
     report["page_size"] = {
         "guest": pages.guest,
         "host": pages.host,
         "engine": pages.engine,
         "reasons": list(pages.reasons),
     }
+    for each in loaded:
+        problem = policy.too_tight(facts, each, pages.guest)
+        if problem is not None:
+            report["problems"].append(problem)
+    low = policy.mmap_min_addr(pages.guest, read_min_addr, target.mmap_min_addr)
+    report["mmap_min_addr"] = {"value": low, "from": target.origin("mmap_min_addr")}
+
+
+def _environment(view: "View") -> list[bytes]:
+    """The caller's environment as far as it says where files are found; a root has its own."""
+    if view.kind == "inlayer":
+        return []
+    names = (b"PATH", b"LD_LIBRARY_PATH", b"LD_PRELOAD")
+    return [name + b"=" + os.environb[name] for name in names if name in os.environb]
 
 
 def _shown(value: object) -> object:
@@ -229,94 +242,20 @@ def _shown(value: object) -> object:
 # Libraries -----------------------------------------------------------------------------------------------------------
 
 
-def _libraries(report: "Report", view: "View", program: Image) -> "list[Report]":
+def _libraries(report: "Report", needed: "list[Library]", view: "View") -> "list[Report]":
     """Every library that is needed, directly or not, and where it is. Missing ones are problems."""
-    directories = _directories(program)
     rows: list[Report] = []
-    known: set[str] = set()
-    waiting = [
-        (name, os.fsdecode(program.path), paths)
-        for name, paths in _needed(program.fd, program.path)
-    ]
-    while waiting:
-        name, by, paths = waiting.pop(0)
-        if name in known:
-            continue
-        known.add(name)
+    for library in needed:
+        name, by = os.fsdecode(library.name), os.fsdecode(library.needed_by)
         row: Report = {"name": name, "needed_by": by, "found": None}
         rows.append(row)
-        for candidate in _candidates(name, paths, directories):
-            try:
-                library = _open_library(view, os.fsencode(candidate), program)
-            except (ImageError, OSError):
-                continue
-            if library is None:
-                continue
-            row["found"] = candidate
-            try:
-                waiting += [
-                    (more, name, own) for more, own in _needed(library, os.fsencode(candidate))
-                ]
-            finally:
-                os.close(library)
-            break
-        else:
-            report["problems"].append(
-                f"{name}: library needed by {by}, not found {view.describe()}"
-            )
+        if library.path is None or library.image is None:
+            problem = f"{name}: library needed by {by}, not found {view.describe()}"
+            report["problems"].append(problem)
+            continue
+        row["found"] = os.fsdecode(library.path)
+        row["page_size_at_most"] = policy.allowed_by(library.image)
     return rows
-
-
-def _open_library(view: "View", path: bytes, program: Image) -> int | None:
-    """A descriptor of the library if it is one for this program's architecture."""
-    dirfd, host = view.resolve(AT_FDCWD, path, True)
-    fd = os.open(
-        host, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=None if dirfd < 0 else dirfd
-    )
-    try:
-        if image.identify(fd, path).machine == program.machine:
-            return fd
-    except ImageError:
-        pass
-    os.close(fd)
-    return None
-
-
-def _candidates(name: str, paths: list[str], directories: list[str]) -> list[str]:
-    if "/" in name:
-        return [name]
-    return [f"{directory}/{name}" for directory in (*paths, *directories)]
-
-
-def _directories(program: Image) -> list[str]:
-    triple = arches.load(program.arch).triple if program.arch else f"{HOST_MACHINE}-linux-gnu"
-    return [path.replace("TRIPLE", triple) for path in _LIBRARY_DIRECTORIES]
-
-
-def _needed(fd: int, path: bytes) -> list[tuple[str, list[str]]]:
-    """(DT_NEEDED, the directories of DT_RUNPATH or DT_RPATH) of an open ELF file; [] when its tables are damaged."""
-    with open(os.dup(fd), "rb") as file:
-        try:
-            segments = ELFFile(file).iter_segments()
-            section = next((s for s in segments if isinstance(s, DynamicSegment)), None)
-            if section is None:
-                return []
-            names, paths = [], []
-            tag: Any  # the attribute is named after the tag
-            for tag in section.iter_tags():
-                if tag.entry.d_tag == "DT_NEEDED":
-                    names.append(tag.needed)
-                elif tag.entry.d_tag == "DT_RUNPATH":
-                    paths = tag.runpath.split(":")
-                elif tag.entry.d_tag == "DT_RPATH" and not paths:
-                    paths = tag.rpath.split(":")
-        except (ELFError, ValueError, AttributeError, UnicodeDecodeError):
-            return []
-    origin = os.path.dirname(os.fsdecode(path)) or "."
-    expanded = [
-        part.replace("${ORIGIN}", origin).replace("$ORIGIN", origin) for part in paths if part
-    ]
-    return [(name, expanded) for name in names]
 
 
 # Text ----------------------------------------------------------------------------------------------------------------
@@ -347,8 +286,11 @@ def lines(report: "Report") -> list[str]:
         result.append(f"  page size     {guest} for the program, {engine} in the engine")
         result += [f"                - {reason}" for reason in pages["reasons"]]
     for key, row in report.get("configuration", {}).items():
-        if key != "files" and row["from"] != "default":
+        if key not in ("files", "env") and row["from"] != "default":
             result.append(f"  {key:14}{row['value']} ({row['from']})")
+    for name, row in report.get("configuration", {}).get("env", {}).items():
+        value = "not set" if row["value"] is None else row["value"]
+        result.append(f"  variable      {name}: {value} ({row['from']})")
     view = report.get("view")
     if view and view["prefixes"]:
         result.append(f"  view          {view['kind']}: {', '.join(view['prefixes'])}")

@@ -24,7 +24,7 @@ HEADERS_MAX = 65536  # bytes of program headers, as load_elf_phdrs
 
 ELF_MAGIC = b"\x7fELF"
 ET_EXEC, ET_DYN = 2, 3
-PT_LOAD, PT_INTERP, PT_PHDR, PT_GNU_STACK = 1, 3, 6, 0x6474E551
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_PHDR, PT_GNU_STACK = 1, 2, 3, 6, 0x6474E551
 PF_X, PF_W, PF_R = 1, 2, 4
 
 _TYPES = {
@@ -78,6 +78,7 @@ class Image:
 
     __slots__ = (
         "arch",
+        "dynamic",
         "e_flags",
         "elf_class",
         "elf_type",
@@ -87,6 +88,7 @@ class Image:
         "identity",
         "interpreter",
         "kind",
+        "little",
         "machine",
         "native",
         "path",
@@ -113,6 +115,7 @@ class Image:
         )
         self.machine = ""  # for people
         self.elf_class = 0  # 32 or 64
+        self.little = True  # byte order
         self.elf_type = 0  # ET_EXEC or ET_DYN
         self.entry = 0
         self.e_flags = 0
@@ -121,6 +124,9 @@ class Image:
         self.phnum = 0
         self.segments: tuple[Segment, ...] = ()  # in the file's order; at least one
         self.interpreter: bytes | None = None
+        self.dynamic: tuple[int, int] | None = (
+            None  # PT_DYNAMIC: (file offset, bytes), inside the file
+        )
         self.stack_flags: int | None = None  # PT_GNU_STACK's p_flags; None: no such header
 
     @property
@@ -322,6 +328,7 @@ def _read_elf(image: Image, size: int) -> None:
     header = _Header(image.head, image.path)
     path = image.path
     image.elf_class = header.elf_class
+    image.little = header.data == 1
     image.machine = header.describe()
     name = arch.identify(header.elf_class, header.data, header.machine, header.flags)
     image.arch = name or ""
@@ -400,6 +407,8 @@ def _read_program_headers(image: Image, header: _Header, size: int) -> None:
                 )
         elif kind == PT_INTERP and image.interpreter is None:
             image.interpreter = _interpreter(image, offset, filesz, size)
+        elif kind == PT_DYNAMIC and offset + filesz <= size:
+            image.dynamic = (offset, filesz)
         elif kind == PT_GNU_STACK:
             image.stack_flags = flags
         elif kind == PT_PHDR:

@@ -5,15 +5,20 @@ before the program is loaded, and never changes. The host page is a fact. The en
 
 `auto`: the host's size if the ABI has it and every segment of program and interpreter allows it, else the largest
 size of the ABI that they allow and that is not above the host's, else the ABI's smallest.
+`host`: the host's size or none. `throughput`: the largest size that program, interpreter and libraries allow.
 A size is allowed by a segment if p_align is a multiple of it and address and file offset agree modulo it.
+
+mmap_min_addr, the lowest address that a program may ask for, is measured in guest pages too and so stands here.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runtime.arch.architecture import Architecture
     from runtime.image import Image
+
+AUTO, HOST, THROUGHPUT = WORDS = ("auto", "host", "throughput")
 
 
 class PageSizeError(Exception):
@@ -40,20 +45,27 @@ def size_text(size: int) -> str:
 
 
 def parse_size(word: str | int) -> int | str:
-    """ "auto", "host", "4k", "64K", "16384", 4096 -> "auto", "host" or bytes. PageSizeError for anything else."""
+    """One of WORDS, "4k", "64K", "16384", 4096 -> the word or bytes. PageSizeError for anything else."""
     if isinstance(word, int) and not isinstance(word, bool):
         size = word
     else:
         text = str(word).strip().lower()
-        if text in ("auto", "host"):
+        if text in WORDS:
             return text
         digits, factor = (text[:-1], 1024) if text.endswith("k") else (text, 1)
         if not (digits.isascii() and digits.isdecimal()):
-            raise PageSizeError(f"page size {word!r} is not auto, host or a size like 4k, 16k, 64k")
+            raise PageSizeError(
+                f"page size {word!r} is not auto, host, throughput or a size like 4k, 16k, 64k"
+            )
         size = int(digits) * factor
     if size <= 0 or size & (size - 1):
         raise PageSizeError(f"page size {word} is not a power of two")
     return size
+
+
+def size_list(sizes: "Sequence[int]") -> str:
+    """(4096, 16384) -> "4k, 16k"."""
+    return ", ".join(size_text(size) for size in sizes)
 
 
 def allowed_by(image: "Image") -> int:
@@ -72,14 +84,18 @@ def decide(
     images: "Sequence[Image]",
     wanted: int | str | None = None,
     origin: str = "--page-size",
+    libraries: "Callable[[], Sequence[Image]] | None" = None,
 ) -> PageSizes:
-    """Choose. `images`: the program and its interpreter; `wanted`: bytes, "auto", "host" or None (auto); `origin`:
-    where `wanted` was said, for messages. PageSizeError when it cannot be had."""
+    """Choose. `images`: the program and its interpreter; `wanted`: bytes, a word of WORDS or None (auto); `origin`:
+    where `wanted` was said, for messages; `libraries`: asked for "throughput" alone, since finding them takes time.
+    PageSizeError when it cannot be had."""
     sizes = sorted(arch.page_sizes)
     reasons = [
-        f"{arch.name} programs may have pages of {_list(sizes)}",
+        f"{arch.name} programs may have pages of {size_list(sizes)}",
         f"the host's pages are {size_text(host_page)}",
     ]
+    if wanted == THROUGHPUT and libraries is not None:
+        images = (*images, *libraries())
     limit = sizes[-1]
     for image in images:
         most = allowed_by(image)
@@ -87,18 +103,18 @@ def decide(
             limit = max(most, sizes[0])
             reasons.append(f"the segments of {_name(image)} allow at most {size_text(most)}")
     works = [size for size in sizes if size <= limit]
-    if wanted is None or wanted == "auto":
+    if wanted is None or wanted == AUTO:
         guest = _automatic(works, host_page, reasons)
-    else:
-        guest = _forced(
-            arch,
-            sizes,
-            works,
-            host_page if wanted == "host" else int(wanted),
-            origin,
-            images,
-            reasons,
+    elif wanted == THROUGHPUT:
+        guest = works[-1]
+        reasons.append(
+            f"{origin} asks for throughput: {size_text(guest)}, the largest that all files allow"
         )
+    else:
+        size = host_page if wanted == HOST else int(wanted)
+        _check_forced(arch, works, size, origin, images)
+        reasons.append(f"{origin} asks for {size_text(size)}")
+        guest = size
     return PageSizes(
         guest=guest, host=host_page, engine=_engine(arch, guest, reasons), reasons=tuple(reasons)
     )
@@ -115,27 +131,32 @@ def _automatic(works: list[int], host_page: int, reasons: list[str]) -> int:
     return guest
 
 
-def _forced(
-    arch: "Architecture",
-    sizes: list[int],
-    works: list[int],
-    wanted: int,
-    origin: str,
-    images: "Sequence[Image]",
-    reasons: list[str],
-) -> int:
-    if wanted not in sizes:
+def _check_forced(
+    arch: "Architecture", works: list[int], size: int, origin: str, images: "Sequence[Image]"
+) -> None:
+    if size not in arch.page_sizes:
         raise PageSizeError(
-            f"{origin}: {arch.name} has no pages of {size_text(wanted)}; possible: {_list(works)}"
+            f"{origin}: {arch.name} has no pages of {size_text(size)}; possible: {size_list(works)}"
         )
-    if wanted not in works:
+    if size not in works:
         tight = min(images, key=allowed_by)
         raise PageSizeError(
             f"{origin}: the segments of {_name(tight)} allow pages of at most {size_text(allowed_by(tight))}, "
-            f"not {size_text(wanted)}; possible: {_list(works)}"
+            f"not {size_text(size)}; possible: {size_list(works)}"
         )
-    reasons.append(f"{origin} asks for {size_text(wanted)}")
-    return wanted
+
+
+def too_tight(arch: "Architecture", image: "Image", page: int) -> str | None:
+    """What to say of a library whose segments do not allow the page size that its program has; None if they do."""
+    most = allowed_by(image)
+    if most >= page:
+        return None
+    works = [size for size in sorted(arch.page_sizes) if size <= most]
+    sizes = f"page sizes that work: {size_list(works)}" if works else "no page size works"
+    return (
+        f"{_name(image)}: its segments are aligned to {size_text(most)}, "
+        f"too little for the program's pages of {size_text(page)}; {sizes}"
+    )
 
 
 def _engine(arch: "Architecture", guest: int, reasons: list[str]) -> int:
@@ -147,9 +168,15 @@ def _engine(arch: "Architecture", guest: int, reasons: list[str]) -> int:
     return engine
 
 
-def _list(sizes: list[int]) -> str:
-    return ", ".join(size_text(size) for size in sizes)
-
-
 def _name(image: "Image") -> str:
     return image.path.decode(errors="surrogateescape")
+
+
+def mmap_min_addr(page: int, read: "Callable[[], bytes]", configured: int | None = None) -> int:
+    """The lowest address that mmap gives a program without CAP_SYS_RAWIO, as a kernel with pages of `page` bytes has
+    it: vm.mmap_min_addr rounded up to its pages, at least one page, whatever `read` returns of the sysctl (nothing at
+    all where there is no /proc). `configured`: bytes that hold instead; 0 there gives everybody page 0."""
+    if configured is not None:
+        return configured + page - 1 & -page
+    digits = read().strip()
+    return max(int(digits) if digits.isdigit() else 0, 1) + page - 1 & -page

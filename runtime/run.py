@@ -10,14 +10,24 @@ import sys
 from runtime import bundle, config
 from runtime._core import SYS, quick_syscall, signal_mask_get, signals_start
 from runtime.abi.errors import GuestError
+from runtime.abi.linux import AT_FDCWD
 from runtime.arch import load_all
 from runtime.container import ContainerError
-from runtime.image import ImageError
-from runtime.policy import PageSizeError
-from runtime.rootfs import RootError, explain_root, find_program, open_view
+from runtime.image import ImageError, identify, open_program
+from runtime.policy import THROUGHPUT, PageSizeError
+from runtime.rootfs import (
+    RootError,
+    View,
+    check_root,
+    explain_root,
+    find_program,
+    open_view,
+    without_prefix,
+)
 from runtime.syscalls import families
 from runtime.syscalls.registry import SyscallTable
 from runtime.syscalls.trace import Trace
+from runtime.task.configured import adopt, host_personality
 from runtime.task.execve import Program, execve_native, prepare, start
 from runtime.task.leader import lead
 from runtime.task.limits import RLIMIT_STACK, get_limits
@@ -68,7 +78,6 @@ def _trace_descriptor(options: "Options") -> int | None:
 def configure(process: Process, target: config.Target) -> None:
     """What the configuration says about the first program's target, where nothing else was asked for."""
     settings = process.settings
-    settings.uname_release = target.uname_release
     if target.log != "stderr":
         path = os.devnull if target.log == "none" else target.log
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
@@ -95,10 +104,43 @@ def _find(process: Process, options: "Options") -> Program:
 
 def _asked_for(process: Process, options: "Options") -> None:
     """What the command line says is stronger than the configuration."""
-    if options.uname_release is not None:
-        process.settings.uname_release = options.uname_release
     if options.stack is not None:
         process.limits[RLIMIT_STACK] = (options.stack, get_limits(process, RLIMIT_STACK)[1])
+
+
+def _places(
+    options: "Options", configuration: config.Configuration
+) -> tuple[bytes | None, tuple[bytes, ...]]:
+    """(root directory, prefixes): the command line's, or what the configuration says of the program's target. In a
+    configured container the program is named by its path in there: options.program is changed."""
+    asked = options.root is not None or options.prefixes
+    if asked or not configuration.has("root"):
+        return options.root, options.prefixes
+    host = View()
+    path, fd = options.program, options.program_fd
+    if fd is None:
+        path = find_program(host, path, options.environment)
+        fd = open_program(AT_FDCWD, path, path)
+    try:
+        found = identify(fd, path)
+    finally:
+        if fd != options.program_fd:
+            os.close(fd)
+    target = configuration.target(found.arch) if found.arch else None
+    if target is None or target.root is None:
+        return None, ()
+    try:
+        real = check_root(target.root)
+    except RootError as error:
+        raise RootError(error.errno, f"{target.origin('root')}: {error}") from None
+    if target.view == "sysroot":
+        return None, (real,)
+    program = os.path.realpath(path)
+    options.program = without_prefix((real,), program)
+    if options.program == program and real != b"/":
+        where = target.origin("view" if "view" in target.origins else "root")
+        raise RootError(ENOENT, f"{where}: {os.fsdecode(path)} is not in {os.fsdecode(real)}")
+    return real, ()
 
 
 def _run(options: "Options") -> int:
@@ -106,30 +148,40 @@ def _run(options: "Options") -> int:
         families.register()
     settings = Settings(
         # who gained privileges takes no advice from the environment
-        configuration=config.load({} if options.secure else None),
+        configuration=config.load(None, options.secure),
         page_size=options.page_size,
         fast_calls=options.fast_calls,
         trace_fd=_trace_descriptor(options),
         by_kernel=options.by_kernel,
+        uname_release=options.uname_release,
+        chosen_variables=options.chosen_variables,
     )
-    if options.root is not None:
+    configuration = settings.configuration
+    if options.page_size == THROUGHPUT or configuration.mentions("page_size", THROUGHPUT):
+        from runtime.libraries import closure  # noqa: PLC0415  most starts never want it
+
+        settings.find_libraries = closure
+    root, prefixes = _places(options, configuration)
+    if root is not None:
         load_all()  # nothing can be imported once the root has changed
-    view = open_view(options.root, options.prefixes)
+    view = open_view(root, prefixes)
     process = Process(settings, view, SyscallTable)
+    process.personality = host_personality()
+    _asked_for(process, options)
     if settings.trace_fd is not None:
         process.trace = Trace(settings.trace_fd)
         process.reserved_fds.add(settings.trace_fd)
     try:
         program = _find(process, options)
     except (ImageError, RootError) as error:
-        if options.root is None:
+        if root is None:
             raise
-        line = f"{error}{explain_root(view, options.root)}"
+        line = f"{error}{explain_root(view, root)}"
         raise RootError(error.errno, line) from None
     if program.native:
         execve_native(process, program)
-    configure(process, settings.configuration.target(program.arch.name))
-    _asked_for(process, options)
+    configure(process, program.target)
+    adopt(process, program.target, program.plan.image)
     signals_start()
     task = Task(process, build(process, program.arch, program.pages), quick_syscall(SYS["gettid"]))
     process.leader = task.tid

@@ -2,8 +2,8 @@
 
 Not argparse: importing it costs as much as the rest of the start. One and two dashes are both accepted for the long
 names, as users of qemu-user write them, and its environment variables work: QEMU_LD_PREFIX, QEMU_SET_ENV,
-QEMU_UNSET_ENV, QEMU_ARGV0 and QEMU_STRACE are read first, then the command line overrides. The first word that is no
-option is the program; what follows is the program's alone, dashes or not.
+QEMU_UNSET_ENV, QEMU_ARGV0, QEMU_PAGESIZE and QEMU_STRACE (and OCTAVO_PAGE_SIZE) are read first, then the command line
+overrides. The first word that is no option is the program; what follows is the program's alone, dashes or not.
 
 The odd thing is the environment. Python sets LC_CTYPE in its own when it finds the C locale (PEP 538), and os.environ
 cannot say so, nor keep order, duplicates or words without a "="; so the guest's is read from /proc/self/environ.
@@ -17,7 +17,7 @@ usage: octavo run [--root DIR | -L PREFIX] [OPTIONS] [--] PROGRAM [ARGS...]
 
   --root DIR            DIR becomes the program's root directory
   -L PREFIX             look for absolute paths under PREFIX first (a list with colons)
-  --page-size SIZE      auto, host, or a number of bytes such as 4k, 16k, 64k
+  --page-size SIZE      auto, host, throughput, or a number of bytes such as 4k, 16k, 64k
   -E NAME=VALUE         set a variable in the program's environment
   -U NAME               remove one
   -0 ARGV0              give the program this name as its argv[0]
@@ -31,6 +31,7 @@ The exit status is the program's. Errors of octavo itself: 1.
 # as qemu-user answers a wrong command line
 FAILED = 1
 
+WORDS = ("auto", "host", "throughput")  # as in policy.py, which a wrong command line needs not load
 MIN_PAGE = 1 << 10
 MAX_PAGE = 1 << 24
 
@@ -47,9 +48,11 @@ class Options:
         "argv0",
         "arguments",
         "by_kernel",
+        "chosen_variables",
         "environment",
         "execfn",
         "fast_calls",
+        "notices",
         "page_size",
         "prefixes",
         "program",
@@ -100,11 +103,27 @@ class Options:
         self.execfn = execfn
         self.secure = secure
         self.by_kernel = by_kernel  # started by binfmt_misc
+        self.chosen_variables: set[bytes] = set()  # that the command line sets or removes
+        self.notices: list[str] = []  # lines for stderr before the program starts
         # what only qemu-user's command line can say
         self.architecture = architecture  # the program has to be for this one; None: for any
         self.uname_release = uname_release
         self.stack = stack  # RLIMIT_STACK of the guest, bytes
         self.random = random  # the 16 bytes at AT_RANDOM
+
+    def choose(self, assignment: bytes) -> None:
+        """The command line sets (b"NAME=VALUE") or removes (b"NAME") a variable."""
+        self.chosen_variables.add(assignment.partition(b"=")[0])
+
+    def qemu_page_size(self, value: bytes) -> None:
+        """qemu-user's -p and QEMU_PAGESIZE, which meant the host's page and have no effect since QEMU 9.0: one notice,
+        none when it is the host's size."""
+        host = os.sysconf("SC_PAGESIZE")
+        if not value.isdigit() or int(value) != host:
+            notice = (
+                f"-p (QEMU_PAGESIZE) cannot change the host's page size ({host}) and is ignored; "
+            )
+            self.notices[:] = [notice + "--page-size and the configuration choose the program's"]
 
     @property
     def argv(self) -> list[bytes]:
@@ -113,9 +132,9 @@ class Options:
 
 
 def parse_page_size(text: str) -> int | str:
-    """ "auto", "host", or bytes: "4096", "4k", "4K", "4KiB", "1m". UsageError for anything else."""
+    """A word of WORDS, or bytes: "4096", "4k", "4K", "4KiB", "1m". UsageError for anything else."""
     word = text.lower()
-    if word in ("auto", "host"):
+    if word in WORDS:
         return word
     shift = 0
     for suffix, bits in (("kib", 10), ("k", 10), ("mib", 20), ("m", 20)):
@@ -126,7 +145,9 @@ def parse_page_size(text: str) -> int | str:
         size = int(word) << shift
         if MIN_PAGE <= size <= MAX_PAGE and size & (size - 1) == 0:
             return size
-    raise UsageError(f"page size {text!r}: give auto, host, or a power of two such as 4k, 16k, 64k")
+    raise UsageError(
+        f"page size {text!r}: give {', '.join(WORDS)}, or a power of two such as 4k, 16k, 64k"
+    )
 
 
 # set at start by the launcher, whose own main() got it
@@ -199,10 +220,16 @@ def _from_environment(options: Options, environment: list[bytes], guest: list[by
             options.strace = True
         elif name == b"QEMU_SET_ENV":
             for assignment in value.split(b","):
+                options.choose(assignment)
                 set_variable(guest, assignment)
         elif name == b"QEMU_UNSET_ENV":
             for variable in value.split(b","):
+                options.choose(variable)
                 unset_variable(guest, variable)
+        elif name == b"QEMU_PAGESIZE":
+            options.qemu_page_size(value)
+        elif name == b"OCTAVO_PAGE_SIZE" and value:
+            options.page_size = parse_page_size(_text(value))
 
 
 # name -> whether it takes a value; "?" takes one only after "="
@@ -210,6 +237,7 @@ _NAMES = {
     b"root": "=",
     b"L": "=",
     b"page-size": "=",
+    b"p": "=",
     b"E": "=",
     b"U": "=",
     b"0": "=",
@@ -261,9 +289,13 @@ def _apply(options: Options, name: bytes, value: bytes, guest: list[bytes]) -> N
         options.prefixes = _prefixes(value)
     elif name == b"page-size":
         options.page_size = parse_page_size(_text(value))
+    elif name == b"p":
+        options.qemu_page_size(value)
     elif name == b"E":
+        options.choose(value)
         set_variable(guest, value)
     elif name == b"U":
+        options.choose(value)
         unset_variable(guest, value)
     elif name == b"0":
         options.argv0 = value
@@ -293,6 +325,8 @@ def main(words: list[str]) -> int:
     except UsageError as error:
         sys.stderr.write(f"octavo run: {error.args[0]}; octavo run --help lists the options\n")
         return FAILED
+    for notice in options.notices:
+        sys.stderr.write(f"octavo run: {notice}\n")
     from runtime import run  # noqa: PLC0415  a wrong command line needs none of it
 
     return run.main(options)

@@ -55,7 +55,7 @@ def main() -> int:
     run_command.exact_environment = launcher.environ
     try:
         config.compiled_in = (
-            config.restore(launcher.settings) if launcher.settings else config.Configuration({})
+            config.restore(launcher.settings) if launcher.settings else config.Configuration()
         )
     except config.ConfigError as error:
         sys.stderr.write(f"octavo: {error}\n")

@@ -21,6 +21,7 @@ LAUNCH_PATH = (
     "binfmt.front",
     "binfmt.qemu",
     "runtime.cli",
+    "runtime.libraries",
     "runtime.run_command",
     "runtime.run",
 )

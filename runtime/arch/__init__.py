@@ -68,3 +68,8 @@ def identify(elf_class: int, elf_data: int, e_machine: int, e_flags: int) -> str
 def find(name: str) -> str | None:
     """Our name for anybody's name: ours, Debian's, QEMU's, GNU's triple, uname -m."""
     return name if name in ARCHITECTURES else _NAMES.get(name.lower())
+
+
+def known_names() -> list[str]:
+    """Every name that find() takes, sorted."""
+    return sorted({*ARCHITECTURES, *_NAMES})

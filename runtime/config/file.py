@@ -5,25 +5,28 @@ import difflib
 import yaml
 
 from runtime import arch
-from runtime.config import DEFAULT, KEYS, ConfigError
-from runtime.policy import PageSizeError, parse_size
+from runtime.config import DEFAULT, ENV, KEYS, RULE_KEYS, TARGET_KEYS, ConfigError
+from runtime.config.keys import TABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from runtime.config import Settings
+    from runtime.config import Settings, Value, Values
 
-_SIZES = {"k": 10, "m": 20, "g": 30}
+_SECTIONS = ("targets", "rules")
 
 
 def parse(files: "Iterable[str]") -> "Settings":
     """The files together, later ones win. ConfigError."""
-    result: Settings = {}
+    targets: dict[str, Values] = {}
+    rules: list[tuple[str, str, Values]] = []
     for path in files:
-        for target, values in _parse_file(path).items():
-            result.setdefault(target, {}).update(values)
-    return result
+        own, more = _parse_file(path)
+        for target, values in own.items():
+            targets.setdefault(target, {}).update(values)
+        rules += more
+    return targets, rules
 
 
 def _parse_file(path: str) -> "Settings":
@@ -38,76 +41,104 @@ def _parse_file(path: str) -> "Settings":
         raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}:1: not YAML: {' '.join(str(error).split())}") from None
+    targets: dict[str, Values] = {}
+    rules: list[tuple[str, str, Values]] = []
     if node is None or _is_null(node):
-        return {}
-    result: Settings = {}
+        return targets, rules
     for name, value, _ in _pairs(node, path, "the file"):
-        if name.value != "targets":
-            raise ConfigError(_unknown(path, name, ("targets",), "key"))
+        if name.value not in _SECTIONS:
+            raise ConfigError(_unknown(path, name, _SECTIONS, "key"))
         if _is_null(value):
+            continue
+        if name.value == "rules":
+            rules = _rules(path, value)
             continue
         for target, settings, _ in _pairs(value, path, "targets"):
             own = _target_name(path, target)
-            result.setdefault(own, {}).update(_settings(path, own, settings))
+            if not _is_null(settings):
+                values = _settings(path, f"targets.{own}", own, settings, KEYS)
+                targets.setdefault(own, {}).update(values)
+    return targets, rules
+
+
+def _rules(path: str, node: yaml.Node) -> "list[tuple[str, str, Values]]":
+    if not isinstance(node, yaml.SequenceNode):
+        raise ConfigError(f"{path}:{_line(node)}: rules is not a list (- match: ...)")
+    result = []
+    for number, rule in enumerate(node.value, 1):
+        where = f"rules[{number}]"
+        own = {key.value: value for key, value, _ in _pairs(rule, path, where)}
+        match = own.get("match")
+        if not isinstance(match, yaml.ScalarNode):
+            raise ConfigError(f"{path}:{_line(rule)}: {where} has no match: the program's path")
+        pattern = str(match.value)
+        if not pattern.startswith(("/", "*")):
+            raise ConfigError(
+                f"{path}:{_line(match)}: {where}.match: {pattern!r} is not an absolute path or a pattern with *"
+            )
+        target = ""
+        if "target" in own:
+            target = _target_name(path, own["target"], other=())
+        keys = ("match", "target", *RULE_KEYS)
+        values = _settings(path, where, target, rule, keys)
+        result.append((pattern, target, values))
     return result
 
 
-def _settings(path: str, target: str, node: yaml.Node) -> "dict[str, tuple[int | str | None, str]]":
+def _settings(
+    path: str, where: str, target: str, node: yaml.Node, keys: "Sequence[str]"
+) -> "Values":
+    """The checked keys of a target or rule; `where` names it in messages."""
+    result: Values = {}
+    for key, value, line in _pairs(node, path, where):
+        name = str(key.value)
+        place = f"{path}:{line}: {where}.{name}"
+        if name not in keys:
+            if name in TARGET_KEYS:
+                raise ConfigError(f"{place}: belongs to a target, it cannot be a program's own")
+            raise ConfigError(_unknown(path, key, keys, "key"))
+        if name == "env":
+            result.update(_variables(path, place, value))
+        elif name in TABLE:
+            result[name] = (_value(path, where, name, target, value), place)
+    return result
+
+
+def _value(path: str, where: str, key: str, target: str, node: yaml.Node) -> "Value":
+    place = f"{path}:{_line(node)}: {where}.{key}"
+    if not isinstance(node, yaml.ScalarNode):
+        raise ConfigError(f"{place} takes one value, not a list or a table")
+    row = TABLE[key]
+    if _is_null(node) and row.null:
+        return row.null[0]
+    try:
+        return row.read(str(node.value), target)
+    except ValueError as error:
+        raise ConfigError(f"{place}: {error}") from None
+
+
+def _variables(path: str, place: str, node: yaml.Node) -> "Values":
+    """env: a table of variables; null takes one away."""
     if _is_null(node):
         return {}
-    result = {}
-    for key, value, line in _pairs(node, path, f"targets.{target}"):
-        if key.value not in KEYS:
-            raise ConfigError(_unknown(path, key, KEYS, "key"))
-        if not isinstance(value, yaml.ScalarNode):
-            raise ConfigError(
-                f"{path}:{_line(value)}: targets.{target}.{key.value} takes one value, not a list or a table"
-            )
-        try:
-            result[key.value] = (_value(key.value, value), f"{path}:{line}")
-        except (ValueError, PageSizeError) as error:
-            raise ConfigError(
-                f"{path}:{_line(value)}: targets.{target}.{key.value}: {error}"
-            ) from None
+    result: Values = {}
+    for key, value, line in _pairs(node, path, "env"):
+        name = str(key.value)
+        if not name or "=" in name or "\0" in name:
+            raise ConfigError(f"{path}:{line}: {name!r} cannot be the name of a variable")
+        if not isinstance(value, yaml.ScalarNode) or "\0" in value.value:
+            raise ConfigError(f"{path}:{_line(value)}: the variable {name} takes one value")
+        text = None if _is_null(value) else str(value.value)
+        result[ENV + name] = (text, f"{path}:{line}: {place.partition(': ')[2]}.{name}")
     return result
 
 
-def _value(key: str, node: yaml.ScalarNode) -> int | str | None:
-    """A key's value. ValueError, PageSizeError."""
-    text = str(node.value)
-    if key == "page_size":
-        return parse_size(text)
-    if key == "stack":
-        return _stack(text)
-    if _is_null(node):
-        if key == "log":
-            return "none"
-        return None
-    if key == "root" and not text.startswith("/"):
-        raise ValueError(f"{text!r} is not an absolute path")
-    if key == "log" and text not in ("stderr", "none") and not text.startswith("/"):
-        raise ValueError(f"{text!r} is not stderr, none or an absolute path")
-    if key == "uname_release" and not 0 < len(text.encode()) < 65:
-        raise ValueError("must have 1 to 64 bytes")
-    return text
-
-
-def _stack(text: str) -> int | str:
-    word = text.strip().lower()
-    if word == "auto":
-        return "auto"
-    shift = _SIZES.get(word[-1:], 0)
-    digits = word[:-1] if shift else word
-    if not (digits.isascii() and digits.isdecimal()) or int(digits) << shift >= 1 << 63:
-        raise ValueError(f"{text!r} is not auto or a size like 8m")
-    return int(digits) << shift
-
-
-def _target_name(path: str, node: yaml.Node) -> str:
+def _target_name(path: str, node: yaml.Node, other: "Sequence[str]" = (DEFAULT,)) -> str:
+    """Our name of a target; `other`: what else may stand here."""
     name = str(node.value)
-    own = name if name == DEFAULT else arch.find(name)
+    own = name if name in other else arch.find(name)
     if own is None:
-        raise ConfigError(_unknown(path, node, (*arch.ARCHITECTURES, DEFAULT), "target"))
+        raise ConfigError(_unknown(path, node, (*arch.ARCHITECTURES, *other), "target"))
     return own
 
 

@@ -154,15 +154,19 @@ def load(
     stack_limit: int,
     flags: int = 0,
     random: bytes | None = None,
+    personality: int = 0,
+    sealing: bool = False,
 ) -> Loaded:
     """Map everything into an empty address space and set up its heap. GuestError: the program is lost (see plan()).
 
     `stack_limit`: RLIMIT_STACK in bytes (RLIM_INFINITY allowed); `flags`: AT_FLAGS (1: argv[0] was preserved).
-    `random`: the 16 bytes at AT_RANDOM, for a run that is to be repeated (qemu-user's -seed).
+    `random`: the 16 bytes at AT_RANDOM, for a run that is to be repeated (qemu-user's -seed). `personality`: what
+    personality(2) says; `sealing`: whether the kernel that the program sees seals page 0.
     """
     loaded = elf.load(space, arch, plan.image, plan.interpreter)
     space.set_brk(loaded.brk)
     trampoline = commpages.map_all(space, arch)
+    commpages.map_null_page(space, plan.image.interpreter, personality, sealed=sealing)
     entries = stack.auxiliary_vector(arch, loaded, page=pages.guest, who=who, flags=flags)
     top = arch.stack_top & -pages.guest
     initial = stack.build(

@@ -42,6 +42,7 @@ class LoadedImage:
         "exec_stack",
         "image",
         "interpreter_base",
+        "interpreter_end",
         "phdr",
         "phent",
         "phnum",
@@ -55,6 +56,7 @@ class LoadedImage:
         self.image = image
         self.base = base  # load bias of the program: 0 for ET_EXEC
         self.interpreter_base = 0  # load bias of the interpreter (AT_BASE); 0 without one
+        self.interpreter_end = 0
         self.program_entry = (base + image.entry) & ((1 << image.elf_class) - 1)  # AT_ENTRY
         self.entry = self.program_entry  # where to start: the interpreter's, if there is one
         self.toc = 0  # of the code at `entry`, where the architecture has function descriptors
@@ -125,6 +127,7 @@ def load(
         bias = _place_interpreter(space, interpreter) if interpreter.elf_type == ET_DYN else 0
         _map_all(space, interpreter, bias)
         loaded.interpreter_base = bias
+        loaded.interpreter_end = bias + interpreter.high
         loaded.entry = bias + interpreter.entry
     _follow_descriptor(space, arch, loaded, interpreter)
     return loaded

@@ -98,6 +98,15 @@ ACTIONS = (
     MADV_POPULATE_READ,
     MADV_POPULATE_WRITE,
 )
+# What takes bytes away, which sealed memory does not allow (mm/mseal.c, is_madv_discard).
+DISCARDS = (
+    MADV_DONTNEED,
+    MADV_DONTNEED_LOCKED,
+    MADV_FREE,
+    MADV_REMOVE,
+    MADV_DONTFORK,
+    MADV_WIPEONFORK,
+)
 MINCORE_CHUNK = 1 << 30  # bytes of guest memory asked about at a time
 
 
@@ -112,6 +121,8 @@ def madvise(space: "AddressSpace", address: int, length: int, what: int) -> int:
         raise GuestError(EINVAL)
     if end == address:
         return 0
+    if what in DISCARDS:
+        space.check_sealed(address)
     reached = address
     hole = False
     for piece in space.areas.pieces(address, end):

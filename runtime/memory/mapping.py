@@ -88,6 +88,7 @@ def mmap(
     end = address + length
     if flags & MAP_FIXED_NOREPLACE and space.areas.overlaps(address, end):
         raise GuestError(EEXIST)
+    space.check_sealed(address)
     if flags & MAP_LOCKED and not space.rlimit(RLIMIT_MEMLOCK) and not space.capable(CAP_IPC_LOCK):
         raise GuestError(EPERM)
     born = space.default_flags | (LOCKED if flags & MAP_LOCKED else 0)

@@ -55,6 +55,7 @@ def _mprotect(space: "AddressSpace", address: int, end: int, prot: int) -> None:
         address = piece.end
         if prot & ~piece.may:
             raise GuestError(EACCES)
+        space.check_sealed(piece.start)
         if prot != piece.prot:
             if len(space.areas) + space.areas.splits(piece.start, piece.end) > space.max_map_count:
                 raise GuestError(ENOMEM)

@@ -33,6 +33,7 @@ def mremap(
     area = space.areas.find(address)
     if area is None:
         raise GuestError(EFAULT)
+    space.check_sealed(address)
     if flags & (MREMAP_FIXED | MREMAP_DONTUNMAP):
         return _move_to(space, address, old_length, length, flags, target)
     if old_length >= length:
@@ -101,6 +102,7 @@ def _move_to(
         if target < space.limits.min_fixed:
             raise GuestError(EINVAL)
         space.check_low(target)
+        space.check_sealed(target)
         space.clear_range(target, target + length)
     if old_length > length:
         _cut_tail(space, address, length, old_length)

@@ -42,6 +42,8 @@ def shmat(
     replaced = 0
     if address:
         space.check_low(address)
+        if flags & SHM_REMAP:
+            space.check_sealed(address)
         if not flags & SHM_REMAP and space.areas.overlaps(address, address + length):
             raise GuestError(EINVAL)
         replaced = sum(piece.length for piece in space.areas.pieces(address, address + length))

@@ -102,6 +102,7 @@ class AddressSpace:
         self.start_stack = 0  # initial stack pointer: which area is [stack]
         self.default_flags = 0  # mlockall(MCL_FUTURE)
         self.read_implies_exec = False  # personality
+        self.sealed_end = 0  # nothing below this address may be changed or unmapped (mseal)
 
     # -- small helpers ------------------------------------------------------------------------------------------------
 
@@ -220,6 +221,11 @@ class AddressSpace:
         if address < self.limits.min_address and not self.capable(CAP_SYS_RAWIO):
             raise GuestError(EPERM)
 
+    def check_sealed(self, address: int) -> None:
+        """EPERM for a change that begins at an address in sealed memory."""
+        if address < self.sealed_end:
+            raise GuestError(EPERM)
+
     def munmap(self, address: int, length: int) -> int:
         """munmap(2): 0."""
         with self.lock:
@@ -229,6 +235,7 @@ class AddressSpace:
             end = address + self.round(length)
             if end == address:
                 raise GuestError(EINVAL)
+            self.check_sealed(address)
             first = self.areas.find(address)
             inside = first is not None and first.start < address and end < first.end
             if inside and len(self.areas) >= self.max_map_count:

@@ -1,13 +1,14 @@
 """Guest buffers as host memory, for host calls that read and write them in place.
 
-A span is (host address, bytes). Where the guest's memory is not accessible the span points at host address 0, which no
-process of ours ever maps: the host's kernel then makes every other check first, in its own order (EBADF before
-EFAULT, end of file before EFAULT), and fails just where the guest's kernel would.
+A span is (host address, bytes). Where the guest's memory is not accessible the span points at NOWHERE, the host's
+second page, which no process of ours ever maps (the first is there under MMAP_PAGE_ZERO): the host's kernel then makes
+every other check first, in its own order (EBADF before EFAULT, end of file before EFAULT), and fails just where the
+guest's kernel would.
 """
 
 import struct
 
-from runtime._core import SYS, R, W
+from runtime._core import HOST_PAGE, SYS, R, W
 from runtime._core import syscall as wait
 from runtime.abi.errors import EFAULT, EINVAL, GuestError
 from runtime.abi.linux import UIO_MAXIOV
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
     Spans = list[tuple[int, int]]
 
-__all__ = ["R", "W", "buffer_spans", "host_iovec", "transfer", "vector_spans"]
+__all__ = ["NOWHERE", "R", "W", "buffer_spans", "host_iovec", "transfer", "vector_spans"]
 
 MAX_COUNT = (
     0x7FFFFFFF  # INT_MAX; the host's kernel rounds it down to its own MAX_RW_COUNT (linux/fs.h)
 )
+NOWHERE = HOST_PAGE
 OUTSIDE = 1 << 63  # no user address on any host: access_ok fails
 
 
@@ -40,7 +42,7 @@ def buffer_spans(task: "Task", address: int, count: int, access: int) -> "Spans"
         spans: Spans = task.memory.access.spans(address, count, access)
         return spans
     except GuestError:
-        return [(0, count)]
+        return [(NOWHERE, count)]
 
 
 def vector_spans(task: "Task", address: int, count: int, access: int) -> "Spans":
@@ -73,7 +75,7 @@ def vector_spans(task: "Task", address: int, count: int, access: int) -> "Spans"
         spans += found
         if sum(size for _, size in found) < length:
             if not spans:
-                return [(0, length)]
+                return [(NOWHERE, length)]
             break
     return spans[:UIO_MAXIOV]
 

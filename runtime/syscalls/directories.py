@@ -16,7 +16,7 @@ from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, GuestError
 from runtime.abi.linux import S_IFDIR, S_IFMT, SEEK_CUR, SEEK_SET
-from runtime.syscalls.buffers import buffer_spans
+from runtime.syscalls.buffers import NOWHERE, buffer_spans
 from runtime.syscalls.kinds import Address, Fd, OutBuffer, UInt
 from runtime.syscalls.registry import syscall
 
@@ -184,10 +184,11 @@ def _convert(task: "Task", fd: int, address: int, count: int, record: "Record") 
     """Read records from the host and write as many as fit into the guest's form; the directory's position ends
     after the last one written. EINVAL when not even one fits, as in the kernel."""
     model = task.arch.model
-    room = sum(length for host, length in buffer_spans(task, address, count, W) if host)
+    spans = buffer_spans(task, address, count, W)
+    room = sum(length for host, length in spans if host not in (0, NOWHERE))
     if not room:
         return wait(
-            SYS["getdents64"], fd, 0, count
+            SYS["getdents64"], fd, NOWHERE, count
         )  # the host's check order: EBADF, ENOTDIR, EINVAL, EFAULT
     buffer = bytearray(max(LONGEST, min(room, ROOM)))
     before = quick(SYS["lseek"], fd, 0, SEEK_CUR)

@@ -1,6 +1,7 @@
 """mmap(2) and its family: the arguments in generic flags, the work in runtime/memory/space.py."""
 
 from runtime.abi.errors import EINVAL, GuestError
+from runtime.syscalls import alignment
 from runtime.syscalls.kinds import Address, Fd, Int, MmapFlags, OutBuffer, Size, UInt, ULong
 from runtime.syscalls.registry import syscall
 
@@ -34,7 +35,12 @@ def mmap(
     offset: FileOffset,
 ) -> int:
     """mmap(2) and mmap2(2)."""
-    return task.memory.mmap(addr, length, prot, flags, fd, offset)
+    try:
+        return task.memory.mmap(addr, length, prot, flags, fd, offset)
+    except GuestError as error:
+        if error.errno == EINVAL and task.process.watched_libraries is not None:
+            alignment.refused(task, fd, offset)
+        raise
 
 
 @syscall

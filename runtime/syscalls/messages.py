@@ -12,7 +12,7 @@ from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EINVAL, EMSGSIZE, ENOBUFS, GuestError
 from runtime.abi.linux import SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_UDP, UIO_MAXIOV
-from runtime.syscalls.buffers import host_iovec, read_iovec
+from runtime.syscalls.buffers import NOWHERE, host_iovec, read_iovec
 from runtime.syscalls.socket_addresses import ADDRESS_MAX, HostAddress, guest_bytes, host_address
 
 TYPE_CHECKING = False
@@ -181,7 +181,7 @@ def whole_spans(task: "Task", segments: "list[tuple[int, int]]", access: int) ->
         spans += found
         missing = length - sum(size for _, size in found)
         if missing:
-            spans.append((0, missing))
+            spans.append((NOWHERE, missing))
     return spans[:UIO_MAXIOV]
 
 

@@ -15,6 +15,7 @@ from runtime.abi.linux import (
     AT_REMOVEDIR,
     AT_SYMLINK_FOLLOW,
     AT_SYMLINK_NOFOLLOW,
+    O_ACCMODE,
     O_CREAT,
     O_DIRECTORY,
     O_EXCL,
@@ -23,7 +24,7 @@ from runtime.abi.linux import (
     O_TRUNC,
     O_WRONLY,
 )
-from runtime.syscalls import procfs
+from runtime.syscalls import alignment, procfs
 from runtime.syscalls.hostflags import host_open_flags
 from runtime.syscalls.kinds import (
     Address,
@@ -100,7 +101,10 @@ def _open(task: "Task", dirfd: int, path: bytes, flags: int, mode: int) -> int:
         if answer is not None:
             return answer
     at, name = task.view.resolve(dirfd, path, follow)
-    return wait(SYS["openat"], at, name, host_open_flags(flags), mode)
+    fd = wait(SYS["openat"], at, name, host_open_flags(flags), mode)
+    if task.process.watched_libraries is not None and b".so" in path and not flags & O_ACCMODE:
+        alignment.opened(task, fd)
+    return fd
 
 
 @syscall

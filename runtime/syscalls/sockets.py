@@ -7,7 +7,7 @@ from runtime._core import ERESTART, SYS, R, W, address
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EAFNOSUPPORT, EAGAIN, EFAULT, EINVAL, GuestError
-from runtime.syscalls.buffers import buffer_spans, host_iovec
+from runtime.syscalls.buffers import NOWHERE, buffer_spans, host_iovec
 from runtime.syscalls.kinds import (
     Address,
     Fd,
@@ -206,7 +206,7 @@ def getsockopt(
 def _complete(spans: "Spans", count: int) -> "Spans":
     """Spans of the whole buffer: an inaccessible rest is host address 0, at which the host's kernel gives EFAULT."""
     missing = min(count, 0x7FFFFFFF) - sum(length for _, length in spans)
-    return [*spans, (0, missing)] if missing > 0 else spans
+    return [*spans, (NOWHERE, missing)] if missing > 0 else spans
 
 
 def _transmit(task: "Task", fd: int, buf: int, count: int, flags: int, name: bytes) -> int:

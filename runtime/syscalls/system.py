@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAME_LENGTH = 65  # bytes of each of the six fields of struct new_utsname
 HOST_NAME_MAX = 64
 PERSONALITY_QUERY = 0xFFFFFFFF
-UNAME26 = 0x0020000  # personality(2)
+UNAME26, READ_IMPLIES_EXEC = 0x0020000, 0x0400000  # personality(2)
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
@@ -67,10 +67,12 @@ def setdomainname(task: "Task", name: InBuffer, length: Int) -> int:
 
 @syscall
 def personality(task: "Task", persona: UInt) -> int:
-    """personality(2): kept for the guest; its bits are about the guest's address space, not ours."""
+    """personality(2): kept for the guest; its bits are about the guest's address space, not ours. Those about a new
+    address space wait for the next execve; READ_IMPLIES_EXEC concerns the next mmap."""
     before = task.process.personality
     if persona != PERSONALITY_QUERY:
         task.process.personality = persona
+        task.memory.read_implies_exec = bool(persona & READ_IMPLIES_EXEC)
     return before
 
 

@@ -6,7 +6,7 @@ return: what fails there ends the process, as in the kernel. The first program o
 
 import os
 
-from runtime._core import HOST_PAGE, SYS, address, open_fds, quick_syscall
+from runtime._core import SYS, address, open_fds, quick_syscall
 from runtime.abi.errors import EINVAL, GuestError
 from runtime.abi.linux import (
     AT_EMPTY_PATH,
@@ -23,7 +23,16 @@ from runtime.abi.linux import (
 from runtime.arch import load as load_architecture
 from runtime.image import ImageError
 from runtime.loader import Credentials, check, load, plan
-from runtime.policy import PageSizeError, decide
+from runtime.policy import PageSizeError
+from runtime.task.configured import (
+    adopt,
+    choose_pages,
+    environment_of,
+    host_personality,
+    seals_page_zero,
+    stack_of,
+    target_of,
+)
 from runtime.task.futex import exit_robust_list
 from runtime.task.limits import RLIMIT_STACK, give_to_host, soft_limit, take_from_host
 from runtime.task.loop import TaskEnd
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from runtime.arch.architecture import Architecture
+    from runtime.config import Target
     from runtime.image import Image
     from runtime.loader import Plan
     from runtime.policy import PageSizes
@@ -52,17 +62,22 @@ COMM = 15  # bytes of a task's name
 class Program:
     """A program that can be run: what the loader found, and the machine it needs."""
 
-    __slots__ = ("arch", "native", "pages", "plan")
+    __slots__ = ("arch", "native", "pages", "plan", "target")
 
-    def __init__(
-        self, plan: "Plan", arch: "Architecture | None", pages: "PageSizes | None"
-    ) -> None:
+    arch: "Architecture"  # these three are missing when `native`: no machine of ours runs it
+    pages: "PageSizes"
+    target: "Target"  # its configuration
+
+    def __init__(self, plan: "Plan") -> None:
         self.plan = plan
-        self.native = arch is None
-        # both or neither: a native program has no machine
-        if arch is not None and pages is not None:
-            self.arch = arch
-            self.pages = pages
+        self.native = True
+
+    def needs(self, arch: "Architecture", pages: "PageSizes", target: "Target") -> None:
+        """It is a foreign program that wants such a machine."""
+        self.native = False
+        self.arch = arch
+        self.pages = pages
+        self.target = target
 
 
 def prepare(
@@ -98,20 +113,21 @@ def prepare(
     )
     if fd is None:
         found.execfn = name
+    program = Program(found)
     try:
         if runs_natively(process, found.image):
-            return Program(found, None, None)
+            return program
         arch = load_architecture(found.image.arch)
-        wanted, origin = process.settings.page_size, "--page-size"
-        if wanted is None:
-            target = process.settings.configuration.target(arch.name)
-            wanted, origin = target.page_size, target.origin("page_size")
-        pages = decide(arch, HOST_PAGE, found.images, wanted, origin)
-        check(found, arch, pages, soft_limit(process, RLIMIT_STACK))
+        target = target_of(process, found, arch.name)
+        pages = choose_pages(process, arch, found, target)
+        found.envp = environment_of(process, target, found.envp)
+        stack = stack_of(process, target)
+        check(found, arch, pages, soft_limit(process, RLIMIT_STACK) if stack is None else stack)
+        program.needs(arch, pages, target)
     except BaseException:
         found.close()
         raise
-    return Program(found, arch, pages)
+    return program
 
 
 def runs_natively(process: "Process", image: "Image") -> bool:
@@ -157,6 +173,7 @@ def install(process: "Process", task: "Task", program: Program) -> None:
     delete_timers(process)
     release_parent(process)
     _close_on_exec(process, program)
+    adopt(process, program.target, program.plan.image)
     fit(process, task, program.arch, program.pages)
     start(process, task, program)
 
@@ -181,6 +198,8 @@ def start(
             credentials(secure),
             stack_limit=soft_limit(process, RLIMIT_STACK),
             random=random,
+            personality=process.personality,
+            sealing=seals_page_zero(process, process.arch),
         )
     except GuestError as error:
         shown = found.execfn.decode(errors="backslashreplace")
@@ -222,6 +241,8 @@ def execve_native(process: "Process", program: Program) -> "NoReturn":
     argv, arguments = vector(program.plan.argv)
     envp, variables = vector(program.plan.envp)
     limits = give_to_host(process)
+    before = host_personality()
+    quick_syscall(SYS["personality"], process.personality)
     name = visible_name(program)
     if name is not None:
         result = quick_syscall(SYS["execve"], name + b"\0", argv, envp)
@@ -229,6 +250,7 @@ def execve_native(process: "Process", program: Program) -> "NoReturn":
         fd = program.plan.image.fd
         result = quick_syscall(SYS["execveat"], fd, b"\0", argv, envp, AT_EMPTY_PATH)
     del arguments, variables  # the strings had to live until here
+    quick_syscall(SYS["personality"], before)
     take_from_host(limits)
     program.plan.close()
     raise GuestError(-result)

@@ -7,6 +7,7 @@ from runtime._core import SYS, Arena, Cpu, Engine, PageTable, quick_syscall
 from runtime.abi.linux import AT_FDCWD, O_CLOEXEC, PATH_MAX
 from runtime.memory.backing import ArenaHost
 from runtime.memory.space import AddressSpace, Limits
+from runtime.policy import mmap_min_addr
 from runtime.task.limits import has_capability, soft_limit
 
 TYPE_CHECKING = False
@@ -27,6 +28,8 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
     process.arch = arch
     process.emulates = arch.name
     process.pages = pages
+    # ld.so refuses what the architecture's smallest pages would have allowed (syscalls/alignment.py)
+    process.watched_libraries = set() if pages.guest > min(arch.page_sizes) else None
     process.arena = Arena(ARENA[bits], ARENA_LEAST[bits])
     process.table = PageTable(process.arena, pages.engine)
     facts = arch.engine
@@ -50,7 +53,7 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
     process.memory = AddressSpace(
         process.table,
         ArenaHost(process.arena),
-        limits(arch, pages.guest),
+        limits(process, arch, pages.guest),
         arch.model,
         invalidate=process.engine.invalidate,
         capable=has_capability,
@@ -76,7 +79,7 @@ def fit(process: "Process", task: "Task", arch: "Architecture", pages: "PageSize
         (process.pages.guest, process.pages.engine) == (pages.guest, pages.engine)
     )
     if same:
-        process.memory.reset(limits(arch, pages.guest))
+        process.memory.reset(limits(process, arch, pages.guest))
         task.cpu.reset()
         return
     task.cpu = build(process, arch, pages)
@@ -85,14 +88,14 @@ def fit(process: "Process", task: "Task", arch: "Architecture", pages: "PageSize
     task.memory = process.memory
 
 
-def limits(arch: "Architecture", page: int) -> Limits:
+def limits(process: "Process", arch: "Architecture", page: int) -> Limits:
     """Where the architecture's address space ends, for guest pages of this size."""
     spread = arch.elf_class == 64  # libraries at addresses of their own: there is room for it
     return Limits(
         page=page,
         address_top=arch.address_top & -page,
         mmap_top=arch.mmap_top & -page,
-        min_address=min_address(page),
+        min_address=mmap_min_addr(page, read_min_addr, process.target.mmap_min_addr),
         min_fixed=arch.min_fixed,
         low_range=arch.low_range,
         fixed_top_errno=arch.fixed_range_error,
@@ -105,15 +108,15 @@ def limits(arch: "Architecture", page: int) -> Limits:
     )
 
 
-def min_address(page: int) -> int:
-    """vm.mmap_min_addr as a kernel with this page size has it: the sysctl rounded up to its page, at least one page."""
+def read_min_addr() -> bytes:
+    """The text of the host's vm.mmap_min_addr; empty where it cannot be read."""
     fd = quick_syscall(SYS["openat"], AT_FDCWD, b"/proc/sys/vm/mmap_min_addr\0", O_CLOEXEC)
+    if fd < 0:
+        return b""
     text = bytearray(32)
-    count = quick_syscall(SYS["read"], fd, text, len(text)) if fd >= 0 else 0
-    if fd >= 0:
-        quick_syscall(SYS["close"], fd)
-    digits = bytes(text[: max(count, 0)]).strip()
-    return max(int(digits) if digits.isdigit() else 0, 1) + page - 1 & -page
+    count = quick_syscall(SYS["read"], fd, text, len(text))
+    quick_syscall(SYS["close"], fd)
+    return bytes(text[: max(count, 0)])
 
 
 def file_name(process: "Process", fd: int) -> bytes:

@@ -7,11 +7,13 @@ from runtime._core import SYS, quick_syscall
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from runtime._core import Arena, Engine, PageTable
     from runtime.arch.architecture import Architecture
-    from runtime.config import Configuration
+    from runtime.config import Configuration, Target
+    from runtime.image import Image
+    from runtime.libraries import Library
     from runtime.loader import Loaded
     from runtime.memory.space import AddressSpace
     from runtime.policy import PageSizes
@@ -27,9 +29,12 @@ class Settings:
     """What was chosen when Octavo started and holds for every program it runs from then on."""
 
     __slots__ = (
+        "asked_release",
         "by_kernel",
+        "chosen_variables",
         "configuration",
         "fast_calls",
+        "find_libraries",
         "log_fd",
         "page_size",
         "trace_fd",
@@ -47,7 +52,12 @@ class Settings:
         fast_calls: bool = True,
         uname_release: bytes | None = None,
         by_kernel: bool = False,
+        chosen_variables: "Iterable[bytes]" = (),
+        find_libraries: "Callable[[View, Image, Sequence[bytes]], list[Library]] | None" = None,
     ) -> None:
+        self.find_libraries = find_libraries  # libraries.closure, where the configuration asks
+        self.chosen_variables = frozenset(chosen_variables)  # set or removed by the command line
+        self.asked_release = uname_release  # by the command line; stronger than the configuration
         self.by_kernel = (
             by_kernel  # binfmt_misc started us, so an execve by the host comes back here
         )
@@ -56,7 +66,7 @@ class Settings:
         self.log_fd = log_fd
         self.trace_fd = trace_fd
         self.fast_calls = fast_calls
-        self.uname_release = uname_release
+        self.uname_release = uname_release  # of the program that runs
 
 
 class Process:
@@ -91,6 +101,7 @@ class Process:
         "successor",
         "syscalls",
         "table",
+        "target",
         "tasks",
         "timers",
         "trace",
@@ -98,6 +109,7 @@ class Process:
         "vfork",
         "view",
         "waiters",
+        "watched_libraries",
     )
 
     arch: "Architecture"
@@ -108,6 +120,7 @@ class Process:
     pages: "PageSizes"
     image: "Loaded"
     syscalls: "SyscallTable"
+    target: "Target"  # the configuration of the program that runs
 
     def __init__(
         self,
@@ -131,7 +144,9 @@ class Process:
         # the leader goes on with this program (execve by another task)
         self.successor: tuple[Task, Program] | None = None
         self.trampoline = 0  # guest address of the page signal handlers return to; 0: there is none
-        self.personality = 0
+        self.personality = 0  # of the caller, later as personality(2) sets it
+        # (device, inode) of libraries that were complained of; None while every library fits the page size
+        self.watched_libraries: set[tuple[int, int]] | None = None
         self.emulates = ""  # name of the architecture; empty before the first program
         self.timers: set[int] = set()  # POSIX timers that exist on the host (timers.py)
         # RLIMIT_ number -> (soft, hard) kept off the host (limits.py)

@@ -143,7 +143,7 @@ def test_a_root_with_a_configuration_file_of_its_own_is_not_asked(launcher, prog
 
 
 def test_settings_written_into_a_copy_hold(launcher, programs, tmp_path):
-    values: config.Settings = {"default": {"uname_release": ("6.66-settings", "file:1")}}
+    values: config.Settings = ({"default": {"uname_release": ("6.66-settings", "file:1")}}, [])
     copy = tmp_path / "launcher"
     text = config.Configuration(values, ("file",)).dump()
     copy.write_bytes(settings.write(launcher.read_bytes(), text))

@@ -38,7 +38,9 @@ def test_no_files(places):
 
 def test_the_shipped_file_says_the_defaults():
     shipped = Path(config.__file__).with_name("targets.yaml")
-    assert yaml.safe_load(shipped.read_text()) == {"targets": {"default": config.DEFAULTS}}
+    defaults: dict[str, object] = {**config.DEFAULTS, "env": {}}
+    assert yaml.safe_load(shipped.read_text()) == {"targets": {"default": defaults}, "rules": []}
+    assert set(defaults) == set(config.KEYS)
 
 
 def test_later_files_win_key_by_key(places):
@@ -67,8 +69,43 @@ def test_later_files_win_key_by_key(places):
         ("targets:\n  arm:\n    qqq: 4k\n", 3, ("'qqq'", "uname_release")),
         ("targets:\n  aarhc64: {}\n", 2, ("'aarhc64'", "did you mean 'aarch64'?")),
         ("target:\n  arm: {}\n", 1, ("'target'", "'targets'")),
-        ("targets:\n  arm:\n    page_size: 3k\n", 3, ("targets.arm.page_size", "power of two")),
-        ("targets:\n  arm:\n    page_size: big\n", 3, ("targets.arm.page_size", "4k, 16k, 64k")),
+        (
+            "targets:\n  arm:\n    page_size: 3k\n",
+            3,
+            ("targets.arm.page_size: page size 3k is not a power of two; possible: 4k",),
+        ),
+        (
+            "targets:\n  arm64:\n    page_size: 3k\n",
+            3,
+            ("targets.aarch64.page_size", "possible: 4k, 16k, 64k"),
+        ),
+        (
+            "targets:\n  arm:\n    page_size: 64k\n",
+            3,
+            ("targets.arm.page_size: arm has no pages of 64k; possible: 4k",),
+        ),
+        (
+            "targets:\n  default:\n    page_size: 8k\n",
+            3,
+            ("no target has pages of 8k; possible: 4k, 16k, 64k",),
+        ),
+        ("targets:\n  arm:\n    page_size: big\n", 3, ("targets.arm.page_size", "possible: 4k")),
+        ("targets:\n  arm:\n    mmap_min_addr: low\n", 3, ("targets.arm.mmap_min_addr", "64k")),
+        ("targets:\n  arm:\n    view: chroot\n", 3, ("sysroot or container",)),
+        ("targets:\n  arm:\n    env: [A]\n", 3, ("env is not a table",)),
+        ("targets:\n  arm:\n    env:\n      A=B: c\n", 4, ("'A=B'", "variable")),
+        ("targets:\n  arm:\n    env: {A: [b]}\n", 3, ("variable A", "one value")),
+        ("rules: {match: /x}\n", 1, ("rules is not a list",)),
+        ("rules:\n- page_size: 4k\n", 2, ("rules[1] has no match",)),
+        ("rules:\n- match: x\n", 2, ("rules[1].match", "'x'", "absolute")),
+        ("rules:\n- match: /x\n  target: default\n", 3, ("unknown target 'default'",)),
+        ("rules:\n- match: /x\n  root: /srv\n", 3, ("rules[1].root", "belongs to a target")),
+        ("rules:\n- match: /x\n  pagesize: 4k\n", 3, ("'pagesize'", "did you mean 'page_size'?")),
+        (
+            "rules:\n- match: /x\n  target: arm\n  page_size: 16k\n",
+            4,
+            ("rules[1].page_size: arm has no pages of 16k; possible: 4k",),
+        ),
         ("targets:\n  arm:\n    page_size: [4k]\n", 3, ("one value",)),
         ("targets:\n  arm:\n    stack: much\n", 3, ("targets.arm.stack", "8m")),
         ("targets:\n  arm:\n    root: srv\n", 3, ("targets.arm.root", "absolute")),
@@ -163,3 +200,104 @@ def test_a_cached_start_imports_no_yaml(places):
         env={**environment, "PYTHONPATH": here, "PATH": os.environ["PATH"]},
     )
     assert done.returncode == 0
+
+
+def test_rules_are_for_programs(places):
+    environment, system, user, _ = places
+    system.write_text(
+        "targets: {default: {page_size: 16k, env: {A: 1, B: 2}}}\n"
+        "rules:\n"
+        "- match: /usr/bin/java\n"
+        "  page_size: 4k\n"
+        "  env: {A: null, C: x y}\n"
+        "- {match: '*/jvm/*', target: arm, stack: 1m}\n"
+    )
+    user.write_text("rules:\n- {match: /usr/bin/java, page_size: 64k, target: aarch64}\n")
+    loaded = config.load(environment)
+    plain = loaded.target("aarch64", [b"/usr/bin/true"])
+    assert (plain.page_size, plain.env, plain.ruled) == (16384, {"A": "1", "B": "2"}, frozenset())
+    java = loaded.target("aarch64", [b"/usr/bin/java"])
+    assert java.page_size == 65536  # the later file's rule
+    assert java.env == {"A": None, "B": "2", "C": "x y"}
+    assert java.ruled_env == {"A", "C"}
+    assert java.origin("page_size") == f"{user}:2: rules[1].page_size"
+    other = loaded.target("riscv64", [b"./java", b"/usr/bin/java"])
+    assert other.origin("page_size") == f"{system}:4: rules[1].page_size"
+    assert loaded.target("arm", [b"/opt/jvm/bin/x"]).stack == 1 << 20
+    assert loaded.target("aarch64", [b"/opt/jvm/bin/x"]).stack is None
+    again = config.load(environment).target("arm", [b"/opt/jvm/bin/x"])  # out of the cache
+    assert again.origin("stack") == f"{system}:6: rules[2].stack"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "fits"),
+    [
+        ("/a", b"/a", True),
+        ("/a", b"/a/b", False),
+        ("/a*", b"/a/b", True),
+        ("*", b"/x", True),
+        ("*/x", b"/usr/x", True),
+        ("*/x", b"/usr/xy", False),
+        ("/a*b*c", b"/a-b-c", True),
+        ("/a*b*c", b"/a-c-b", False),
+        ("/ab*ba", b"/aba", False),
+        ("/a**b", b"/ab", True),
+    ],
+)
+def test_patterns(pattern, path, fits):
+    assert config.matches(pattern, path) == fits
+
+
+def test_what_the_configuration_mentions(places):
+    environment, system, _, _ = places
+    system.write_text("rules: [{match: /x, page_size: throughput}]\n")
+    loaded = config.load(environment)
+    assert loaded.mentions("page_size", "throughput")
+    assert not loaded.mentions("page_size", 4096)  # not a page: a value
+    assert not loaded.has("root")
+
+
+def test_privileged_programs_believe_only_roots_own_file(places, monkeypatch):
+    environment, system, user, _ = places
+    system.write_text("targets: {arm: {stack: 1m}}\n")
+    user.write_text("targets: {arm: {stack: 2m}}\n")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    real = os.stat
+
+    def owned(uid, mode):
+        def stat(path):
+            status = list(real(path))
+            status[0], status[4] = 0o100000 | mode, uid
+            return os.stat_result(status, {"st_mtime_ns": 0})
+
+        return stat
+
+    for uid, mode, stack in ((0, 0o644, 1 << 20), (1000, 0o644, None), (0, 0o664, None)):
+        monkeypatch.setattr(os, "stat", owned(uid, mode))
+        assert config.load(environment).target("arm").stack == stack
+
+
+def test_the_schema_accepts_what_the_reader_accepts():
+    jsonschema = pytest.importorskip("jsonschema")
+    from runtime.config import keys
+
+    schema = keys.schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    check = jsonschema.Draft202012Validator(schema)
+    good = (
+        "targets: {default: {page_size: 16k, stack: auto, env: {A: null}, root: null, log: none}}",
+        "rules: [{match: /x, target: arm64, page_size: throughput, mmap_min_addr: 0}]",
+        "targets: {armhf: {page_size: 4096}}",
+        "targets:\nrules:",
+    )
+    bad = (
+        "targets: {arm: {pagesize: 4k}}",
+        "targets: {nope: {}}",
+        "rules: [{page_size: 4k}]",
+        "rules: [{match: /x, root: /srv}]",
+        "targets: {arm: {view: chroot}}",
+    )
+    for text in good:
+        check.validate(yaml.safe_load(text))
+    for text in bad:
+        assert not check.is_valid(yaml.safe_load(text)), text

@@ -98,3 +98,28 @@ def test_refusals(tmp_path, capsys):
     configuration.write_text("targets: {arm: {page_size: 64k}}\n")
     text = run(capsys, tmp_path / "prog")[1]
     assert f"{configuration}:1: targets.arm.page_size: arm has no pages of 64k" in text
+
+
+def test_rules_libraries_and_what_they_allow(tmp_path, capsys):
+    from tests.unit.test_libraries import library
+
+    root = tmp_path / "root"
+    for name in ("bin", "lib"):
+        (root / name).mkdir(parents=True)
+    write(root / "bin/x", library("aarch64", [b"liba.so"]))
+    write(root / "bin/y", dynamic("aarch64"))
+    write(root / "lib/liba.so", library("aarch64", align=0x4000))
+    report = explain.explain("/bin/y", root=str(root))
+    assert report["interpreter"]["found"] is None
+    configuration = tmp_path / ".config" / "octavo" / "targets.yaml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(
+        "rules:\n- {match: /bin/x, page_size: 64k, mmap_min_addr: 70000, env: {A: b}}\n"
+    )
+    status, text = run(capsys, "--root", root, "/bin/x")
+    assert status == 0
+    assert f"{configuration}:2: rules[1].page_size asks for 64k" in text
+    assert f"variable      A: b ({configuration}:2: rules[1].env.A)" in text
+    report = explain.explain("/bin/x", root=str(root))
+    assert report["mmap_min_addr"]["value"] == 128 << 10
+    assert report["page_size"]["guest"] == 64 << 10

@@ -37,6 +37,7 @@ RANK = {
     "runtime.container": 2,
     "runtime.rootfs": 3,  # paths only: loader and system calls ask it too
     "runtime.policy": 2,  # arithmetic only
+    "runtime.libraries": 4,
     "runtime.config": 9,
     "runtime.run": 10,
     "runtime.run_command": 11,

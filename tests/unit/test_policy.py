@@ -97,6 +97,7 @@ def test_a_size_that_the_segments_do_not_allow():
     [
         ("auto", "auto"),
         ("HOST", "host"),
+        ("throughput", "throughput"),
         ("4k", 4 * K),
         ("64K", 64 * K),
         ("16384", 16 * K),
@@ -128,3 +129,54 @@ def test_auto_never_fails_and_never_takes_what_is_not_allowed(arch, host, aligns
     assert pages.guest <= limit or pages.guest == min(facts.page_sizes)
     if host in facts.page_sizes and host <= limit:
         assert pages.guest == host
+
+
+def test_throughput_asks_the_libraries_and_takes_the_largest():
+    facts = arches.load("aarch64")
+    both = [aligned(64 * K), aligned(64 * K, b"/lib/ld.so")]
+
+    def libraries():
+        return [aligned(64 * K, b"/lib/a.so"), aligned(16 * K, b"/lib/b.so")]
+
+    pages = policy.decide(facts, 4 * K, both, "throughput", "f:1: key", libraries)
+    assert pages.guest == pages.engine == 16 * K
+    assert "the segments of /lib/b.so allow at most 16k" in pages.reasons
+    assert any(reason.startswith("f:1: key asks for throughput: 16k") for reason in pages.reasons)
+    assert policy.decide(facts, 4 * K, both, "throughput").guest == 64 * K
+    assert policy.decide(arches.load("arm"), 4 * K, both, "throughput").guest == 4 * K
+
+
+def test_libraries_are_looked_for_only_when_they_are_asked_about():
+    def libraries():
+        raise AssertionError
+
+    for wanted in (None, "auto", "host", 4 * K):
+        policy.decide(arches.load("aarch64"), 4 * K, [aligned(64 * K)], wanted, "x", libraries)
+
+
+def test_a_library_that_is_aligned_too_little():
+    facts = arches.load("aarch64")
+    library = aligned(16 * K, b"/usr/lib/libx.so.1")
+    assert policy.too_tight(facts, library, 16 * K) is None
+    assert policy.too_tight(facts, library, 64 * K) == (
+        "/usr/lib/libx.so.1: its segments are aligned to 16k, too little for the program's pages of 64k; "
+        "page sizes that work: 4k, 16k"
+    )
+    assert str(policy.too_tight(facts, aligned(1 * K), 4 * K)).endswith("no page size works")
+
+
+def _unread() -> bytes:
+    raise AssertionError
+
+
+@pytest.mark.parametrize("page", SIZES)
+def test_mmap_min_addr_is_the_sysctl_in_whole_guest_pages(page):
+    """absent, 0, 1, H-1, H -> H; 65536 -> 65536 (page-sizes P31); and what is no number at all."""
+    for text in (b"", b"0\n", b"1\n", b"%d\n" % (page - 1), b"%d\n" % page, b"x\n", b"-1\n"):
+        assert policy.mmap_min_addr(page, text.__bytes__) == page
+    assert policy.mmap_min_addr(page, lambda: b"65536\n") == 64 * K
+    assert policy.mmap_min_addr(page, lambda: b"%d\n" % (page + 1)) == 2 * page
+    # configured: the sysctl is not even read
+    assert policy.mmap_min_addr(page, _unread, 0) == 0
+    assert policy.mmap_min_addr(page, lambda: b"65536", 1) == page
+    assert policy.mmap_min_addr(page, lambda: b"65536", 2 * page) == 2 * page

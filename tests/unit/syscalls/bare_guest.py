@@ -54,6 +54,7 @@ class BareGuest:
             limits={},
             timers=set(),
             personality=0,
+            watched_libraries=None,
             settings=SimpleNamespace(uname_release=None),
             tasks={},
             trace=None,

@@ -78,6 +78,7 @@ class Guest:
             initial=SimpleNamespace(argv_start=5, argv_end=6, env_start=7, env_end=8),
         )
         self.process: Any = SimpleNamespace(
+            watched_libraries=None,
             actions={},
             arena=self.arena,
             auxv=b"auxv",
