@@ -12,6 +12,7 @@ from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi.errors import EBADF, EINVAL, EOVERFLOW, GuestError
 from runtime.abi.linux import F_GETFL, O_ACCMODE, O_WRONLY, SEEK_SET
+from runtime.syscalls import memory_file
 from runtime.syscalls.buffers import R, W, buffer_spans, host_iovec, transfer, vector_spans
 from runtime.syscalls.directories import guest_position, host_position
 from runtime.syscalls.event_data import read_converted, write_converted
@@ -42,6 +43,10 @@ def read(task: "Task", fd: Fd, buf: OutBuffer, count: Size) -> int:
         converted = read_converted(task, fd, buf, count)
         if converted is not None:
             return converted
+    if task.process.memory_files:
+        moved = memory_file.transfer(task, fd, [(buf, count)], None, False)
+        if moved is not None:
+            return moved
     return transfer("read", "readv", fd, buffer_spans(task, buf, count, W))
 
 
@@ -52,6 +57,10 @@ def write(task: "Task", fd: Fd, buf: InBuffer, count: Size) -> int:
         converted = write_converted(task, fd, buf, count)
         if converted is not None:
             return converted
+    if task.process.memory_files:
+        moved = memory_file.transfer(task, fd, [(buf, count)], None, True)
+        if moved is not None:
+            return moved
     return transfer("write", "writev", fd, buffer_spans(task, buf, count, R))
 
 
@@ -60,6 +69,10 @@ def pread64(task: "Task", fd: Fd, buf: OutBuffer, count: Size, pos: Loff) -> int
     """pread(2)."""
     if pos < 0:
         raise GuestError(EINVAL)
+    if task.process.memory_files:
+        moved = memory_file.transfer(task, fd, [(buf, count)], pos, False)
+        if moved is not None:
+            return moved
     return transfer("pread64", "preadv", fd, buffer_spans(task, buf, count, W), pos)
 
 
@@ -68,6 +81,10 @@ def pwrite64(task: "Task", fd: Fd, buf: InBuffer, count: Size, pos: Loff) -> int
     """pwrite(2)."""
     if pos < 0:
         raise GuestError(EINVAL)
+    if task.process.memory_files:
+        moved = memory_file.transfer(task, fd, [(buf, count)], pos, True)
+        if moved is not None:
+            return moved
     return transfer("pwrite64", "pwritev", fd, buffer_spans(task, buf, count, R), pos)
 
 
@@ -116,6 +133,12 @@ def _vectored(
 ) -> int:
     if not quick(SYS["fcntl"], fd, F_GETFL) >= 0:
         raise GuestError(EBADF)
+    if task.process.memory_files:
+        pos = tail[0] if tail and tail[0] >= 0 else None
+        buffers = task.memory.access.iovec(iov, count)
+        moved = memory_file.transfer(task, fd, buffers, pos, access == R)
+        if moved is not None:
+            return moved
     spans = vector_spans(task, iov, count, access)
     return wait(SYS[name], fd, host_iovec(spans), len(spans), *tail)
 

@@ -2,8 +2,7 @@
 
 Emulated, for the program itself under any of its names (/proc/self, /proc/thread-self, /proc/PID,
 /proc/PID/task/TID, with a descriptor of such a directory too): exe, maps, smaps, smaps_rollup, pagemap, auxv, cmdline,
-environ, stat, statm, status, and /proc/cpuinfo. `mem` is refused (EACCES): the host's file shows our addresses, not the
-guest's. All else is the host's file.
+environ, stat, statm, status, mem (memory_file.py), and /proc/cpuinfo. All else is the host's file.
 
 Sizes are in guest pages and of guest memory; Octavo's own memory is not shown.
 
@@ -21,9 +20,10 @@ import os
 from runtime._core import SYS
 from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
-from runtime.abi.errors import EACCES, GuestError
+from runtime.abi.errors import GuestError
 from runtime.abi.linux import AT_FDCWD, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_PATH, SIG_DFL, SIG_IGN
 from runtime.syscalls.hostflags import host_open_flags
+from runtime.syscalls.memory_file import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,12 +155,12 @@ def opened(task: "Task", dirfd: int, path: bytes, flags: int) -> "int | None":
     name, subject = found
     if flags & O_PATH:
         return None
-    if name == b"mem":
-        raise GuestError(EACCES)
     at, host = task.view.resolve(dirfd, path, True)
     fd = wait(SYS["openat"], at, host, host_open_flags(flags), 0)
     if fd < 0:
         return fd
+    if name == b"mem":
+        return open_file(task, fd, host_open_flags(flags))
     try:
         memory = os.memfd_create(name.decode(), MFD_CLOEXEC)
         if name == b"pagemap":

@@ -68,19 +68,22 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
     }
     if process.commpage_entries:
         process.engine.breakpoints(list(process.commpage_entries))
-    if process.settings.fast_calls and process.trace is None:
-        process.engine.fast_calls(process.syscalls.fast())
+    process.choose_fast_calls()
     return Cpu(process.engine)
 
 
 def fit(process: "Process", task: "Task", arch: "Architecture", pages: "PageSizes") -> None:
     """Empty the machine for the next program, or build another when it is of another kind."""
+    slow = bool(process.memory_files)
+    process.forget_memory_files()
     same = process.arch.name == arch.name and (
         (process.pages.guest, process.pages.engine) == (pages.guest, pages.engine)
     )
     if same:
         process.memory.reset(limits(process, arch, pages.guest))
         task.cpu.reset()
+        if slow:
+            process.choose_fast_calls()
         return
     task.cpu = build(process, arch, pages)
     task.cpu.bind()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from runtime.task.task import Task
 
 
+TRANSFERS = frozenset({"read", "write", "pread64", "pwrite64"})
+
+
 class Settings:
     """What was chosen when Octavo started and holds for every program it runs from then on."""
 
@@ -94,6 +97,7 @@ class Process:
         "lock",
         "make_syscalls",
         "memory",
+        "memory_files",
         "pages",
         "personality",
         "reserved_fds",
@@ -154,6 +158,8 @@ class Process:
         # guest address -> number of the system call that a function call there stands for
         self.commpage_entries: dict[int, int] = {}
         self.reserved_fds: set[int] = set()  # descriptors of our own that the guest may not close
+        # open /proc/self/mem: (device, inode) -> (pid whose memory it is, the host's descriptor)
+        self.memory_files: dict[tuple[int, int], tuple[int, int]] = {}
         self.vfork: int | None = None  # descriptor to the parent that waits for our exec or exit
         self.executable = b""  # host path of the program: /proc/self/exe
         self.command_line = b""  # argv, each NUL-terminated: /proc/self/cmdline
@@ -166,6 +172,24 @@ class Process:
         """One line on the log, in one write so that processes do not mix."""
         line = f"octavo: {message}\n".encode()
         quick_syscall(SYS["write"], self.settings.log_fd, line, len(line))
+
+    def forget_memory_files(self) -> None:
+        """execve(2): what was opened before is about memory that is gone, and reads nothing. A parent's stays."""
+        own = quick_syscall(SYS["getpid"])
+        for identity, (pid, host) in list(self.memory_files.items()):
+            if pid == own:
+                quick_syscall(SYS["close"], host)
+                self.reserved_fds.discard(host)
+                del self.memory_files[identity]
+
+    def choose_fast_calls(self) -> None:
+        """The calls that the core answers itself: not those that may be about an open /proc/self/mem."""
+        if not self.settings.fast_calls or self.trace is not None:
+            return
+        calls = self.syscalls.fast()
+        if self.memory_files:
+            calls = {number: twin for number, twin in calls.items() if twin not in TRANSFERS}
+        self.engine.fast_calls(calls)
 
     def tell_others(self, task: "Task") -> None:
         """Every task but this one is to end, at its next stop or blocking call."""

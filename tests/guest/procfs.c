@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 
@@ -30,6 +31,15 @@ int helper(int argc, char **argv) {
     memcpy(argv[0], "changed", 7);
     MUST(write(atoi(argv[2]), "x", 1));
     pause();
+  }
+  if (strcmp(argv[1], "--memory") == 0) {
+    char byte = 0;
+    case_name = "executed";
+    number("old memory", read(atoi(argv[2]), &byte, 1));
+    int fd = MUST(open("/proc/self/mem", O_RDONLY));
+    number("own", pread(fd, &byte, 1, (off_t)(uintptr_t)argv[0]));
+    yes("right", byte == argv[0][0]);
+    return 0;
   }
   case_name = "arguments";
   ssize_t size = slurp("/proc/self/cmdline");
@@ -222,6 +232,69 @@ CASE(memory_file) {
   found = 4321;
   number("write", pwrite(fd, &found, sizeof found, (off_t)(uintptr_t)&value));
   number("written", value);
+}
+
+CASE(memory_file_position) {
+  long page = sysconf(_SC_PAGESIZE);
+  char *pages = mmap(NULL, (size_t)page * 3, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  MUST(munmap(pages + page * 2, (size_t)page));
+  strcpy(pages, "first second");
+  int fd = MUST(open("/proc/self/mem", O_RDWR));
+  char found[64] = "";
+  yes("seek", lseek(fd, (off_t)(uintptr_t)pages, SEEK_SET) == (off_t)(uintptr_t)pages);
+  number("read", read(fd, found, 6));
+  int again = MUST(dup(fd));
+  number("read on", read(again, found + 6, 6));
+  show("found", "%s", found);
+  yes("position", lseek(fd, 0, SEEK_CUR) == (off_t)(uintptr_t)pages + 12);
+  struct iovec parts[2] = {{"on", 2}, {"ward", 4}};
+  number("write in parts", pwritev(fd, parts, 2, (off_t)(uintptr_t)pages + 6));
+  number("write", write(fd, "!", 1));
+  show("now", "%s", pages);
+  outcome("nothing there", pread(fd, found, 4, (off_t)(uintptr_t)(pages + page * 2)));
+  number("up to the end", pread(fd, found, 64, (off_t)(uintptr_t)(pages + page * 2 - 10)));
+  outcome("bad buffer", pread(fd, pointer(8), 4, (off_t)(uintptr_t)pages));
+  number("nothing asked for", read(fd, found, 0));
+  int reader = MUST(open("/proc/self/mem", O_RDONLY));
+  outcome("write to a reader", pwrite(reader, "x", 1, (off_t)(uintptr_t)pages));
+  int writer = MUST(open("/proc/self/mem", O_WRONLY));
+  outcome("read from a writer", pread(writer, found, 1, (off_t)(uintptr_t)pages));
+  number("another file", write(MUST(open("/dev/null", O_WRONLY)), "x", 1));
+}
+
+/* What its own permissions do not allow, a debugger may. */
+CASE(memory_file_force) {
+  long page = sysconf(_SC_PAGESIZE);
+  char *pages = mmap(NULL, (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  strcpy(pages, "hidden");
+  MUST(mprotect(pages, (size_t)page, PROT_NONE));
+  int fd = MUST(open("/proc/self/mem", O_RDWR));
+  char found[16] = "";
+  number("read what cannot be", pread(fd, found, 7, (off_t)(uintptr_t)pages));
+  show("found", "%s", found);
+  MUST(mprotect(pages, (size_t)page, PROT_READ));
+  number("write to read-only", pwrite(fd, "shown", 6, (off_t)(uintptr_t)pages));
+  show("now", "%s", pages);
+  int file = MUST(open(case_self, O_RDONLY));
+  char *mapped = mmap(NULL, (size_t)page, PROT_READ, MAP_PRIVATE, file, 0);
+  number("write to a private file", pwrite(fd, "copy", 4, (off_t)(uintptr_t)mapped));
+  show("mapped", "%.4s", mapped);
+  MUST(pread(file, found, 4, 0));
+  show("file", "%.3s", found + 1);
+}
+
+CASE(memory_file_over_exec) {
+  char descriptor[16];
+  int fd = MUST(open("/proc/self/mem", O_RDWR));
+  MUST(lseek(fd, 65536, SEEK_SET));
+  snprintf(descriptor, sizeof descriptor, "%d", fd);
+  pid_t pid = start();
+  if (pid == 0) {
+    execl(case_self, case_self, "--memory", descriptor, NULL);
+    _exit(1);
+  }
+  status("a child's", finish(pid));
+  execl(case_self, case_self, "--memory", descriptor, NULL);
 }
 
 /* What another process sees, ps(1) and start-stop-daemon(8) say. */

@@ -52,6 +52,7 @@ class BareGuest:
             arena=arena,
             leader=self.pid,
             limits={},
+            memory_files={},
             timers=set(),
             personality=0,
             watched_libraries=None,

@@ -88,6 +88,7 @@ class Guest:
             image=image,
             leader=1,
             memory=memory,
+            memory_files={},
             reserved_fds=set(),
             tasks={},
         )
