@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-ENOENT, EEXIST, EINVAL, ENOTDIR, ERANGE, EFAULT, EACCES, EPERM = 2, 17, 22, 20, 34, 14, 13, 1
+from tests.unit.syscalls.guest import pair
+
+ENOENT, EEXIST, EINVAL, ENOTDIR, ERANGE, EFAULT, EIO, EPERM = 2, 17, 22, 20, 34, 14, 5, 1
 
 
 def text(guest, address, length):
@@ -141,8 +143,24 @@ def test_texts_of_the_program(guest):
     assert b"processor" in read_all(guest, b"/proc/cpuinfo").lower()
 
 
-def test_memory_of_ours_is_not_shown(guest):
-    assert guest.call("openat", -100, b"/proc/self/mem", 2) == -EACCES
+def test_memory_is_the_guests_and_not_ours(guest):
+    guest.process.arena, guest.process.table = guest.arena, guest.table
+    guest.process.choose_fast_calls = lambda: None
+    fd = guest.call("openat", -100, b"/proc/self/mem", 2)
+    assert fd >= 0
+    host = set(guest.process.reserved_fds)
+    text, room = guest.put(b"some text"), guest.room(9)
+    assert guest.call("pread64", fd, room, 9, pair(text)) == 9
+    assert guest.table.read(room, 9) == b"some text"
+    across = guest.middle - 4  # two pieces of the arena
+    assert guest.call("pwrite64", fd, text, 9, pair(across)) == 9
+    assert guest.table.read(across, 9) == b"some text"
+    assert guest.call("pread64", fd, room, 9, pair(guest.end)) == -EIO
+    address = guest.arena.base + guest.table.lookup(text)[0]
+    if guest.model.bits == 64:
+        assert guest.call("pread64", fd, room, 9, pair(address)) == -EIO
+    for own in (fd, *host):
+        os.close(own)
 
 
 def test_an_emulated_file_takes_the_lowest_descriptor_and_is_close_on_exec(guest):
