@@ -16,7 +16,7 @@ from stat import S_ISREG
 from time import time_ns
 
 from runtime import _core
-from runtime.abi.errors import EBADF, EINVAL, ENOMEM, GuestError
+from runtime.abi.errors import EBADF, EFAULT, EINVAL, ENOMEM, GuestError
 from runtime.abi.linux import F_GETFL, O_ACCMODE, O_PATH
 from runtime.memory.areas import BACKED, MAYSHARE, NORESERVE, Area, File
 from runtime.memory.flags import (
@@ -124,22 +124,25 @@ class ArenaHost:
         if copy:
             self._do("mremap", source, 0, new_length, flags, target)
             return
+        if new_length < old_length:
+            self.release(old + new_length, old_length - new_length)
+            old_length = new_length
+        result = -EINVAL
         if old_length == new_length:
             # The old place must not become a hole for a moment: another thread's malloc could take it.
-            result = self._call(
-                _core.SYS["mremap"],
-                source,
-                old_length,
-                new_length,
-                flags | MREMAP_DONTUNMAP,
-                target,
-            )
-            if result >= 0:
-                self.release(old, old_length)
-                return
-            if result != -EINVAL:
-                raise GuestError(-result)
-        self._do("mremap", source, old_length, new_length, flags, target)
+            keep = flags | MREMAP_DONTUNMAP
+            result = self._call(_core.SYS["mremap"], source, old_length, new_length, keep, target)
+        if result == -EINVAL:
+            result = self._call(_core.SYS["mremap"], source, old_length, new_length, flags, target)
+        if result == -EFAULT and old_length > self.page:
+            # It is several mappings to the host, which does not merge all that could be one and (before Linux 6.17, or
+            # where it grows) moves only one at a time. Where they end nobody says, without /proc.
+            half = (old_length // 2) & -self.page
+            self.move(old, half, new, half, False)
+            self.move(old + half, old_length - half, new + half, new_length - half, False)
+            return
+        if result < 0:
+            raise GuestError(-result)
         self.release(old, old_length)
 
     def advise(self, offset: int, length: int, advice: int) -> None:

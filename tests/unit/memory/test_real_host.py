@@ -10,6 +10,7 @@ from runtime._core import HOST_PAGE, Arena, MemoryFault, PageTable, signals_star
 from runtime.abi.errors import EFAULT, GuestError
 from runtime.memory.backing import ArenaHost
 from runtime.memory.flags import (
+    MADV_DONTDUMP,
     MADV_DONTNEED,
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -49,6 +50,20 @@ def test_anonymous_memory_moves_and_forgets(space: AddressSpace) -> None:
     assert table.read(high + 2 * g - 4, 4) == b"high"
     space.host.write(space.areas.find(high).place, b"host")  # type: ignore[union-attr]
     assert table.read(high, 4) == b"host"
+
+
+def test_moves_what_is_several_mappings_to_the_host() -> None:
+    """The host does not merge all that looks like one, and a growing move of two at once is EFAULT."""
+    arena, page = Arena(1 << 33, 1 << 33), HOST_PAGE
+    host = ArenaHost(arena)
+    for new_length in (5, 8, 3):
+        host.map(0, 5 * page, 3, ANON, -1, 0)
+        host.advise(page, 3 * page, MADV_DONTDUMP)  # nothing merges with its neighbours now
+        host.write(0, b"".join(bytes([number]) * page for number in range(1, 6)))
+        host.move(0, 5 * page, 16 * page, new_length * page, False)
+        moved = host.read(16 * page, new_length * page)
+        assert list(moved[::page]) == [1, 2, 3, 4, 5, 0, 0, 0][:new_length]
+        host.release(0, 32 * page)
 
 
 @pytest.mark.parametrize("kind", [MAP_PRIVATE, MAP_SHARED])
