@@ -361,29 +361,32 @@ def _is_native(header: _Header) -> bool:
     return name == HOST_MACHINE
 
 
-def _read_program_headers(image: Image, header: _Header, size: int) -> None:
-    path = image.path
+def _header_table(image: Image, header: _Header, size: int) -> bytes:
+    """The program headers' bytes, all of them in the file. ImageError(ENOEXEC)."""
+
+    def refused(reason: str) -> ImageError:
+        return ImageError(errno.ENOEXEC, image.path, reason)
+
     expected = 32 if header.elf_class == 32 else 56
     if header.phentsize != expected:
-        raise ImageError(
-            errno.ENOEXEC,
-            path,
-            f"program headers of {header.phentsize} bytes instead of {expected}: the ELF header is damaged",
+        raise refused(
+            f"program headers of {header.phentsize} bytes instead of {expected}: the ELF header is damaged"
         )
     length = header.phnum * expected
     if not length:
-        raise ImageError(errno.ENOEXEC, path, "no program headers: not a program")
+        raise refused("no program headers: not a program")
     if length > HEADERS_MAX:
-        raise ImageError(
-            errno.ENOEXEC, path, f"{header.phnum} program headers, more than the kernel takes"
+        raise refused(f"{header.phnum} program headers, more than the kernel takes")
+    end = header.phoff + length
+    if end > size:
+        raise refused(
+            f"the program headers end at byte {end} of a file of {size}: the file is incomplete"
         )
-    if header.phoff + length > size:
-        raise ImageError(
-            errno.ENOEXEC,
-            path,
-            f"the program headers end at byte {header.phoff + length} of a file of {size}: the file is incomplete",
-        )
-    table = _bytes_at(image, header.phoff, length)
+    return _bytes_at(image, header.phoff, length)
+
+
+def _read_program_headers(image: Image, header: _Header, size: int) -> None:
+    table = _header_table(image, header, size)
     form = header.prefix + ("IIIIIIII" if header.elf_class == 32 else "IIQQQQQQ")
     segments: list[Segment] = []
     declared = 0
@@ -392,19 +395,12 @@ def _read_program_headers(image: Image, header: _Header, size: int) -> None:
             kind, offset, vaddr, _, filesz, memsz, flags, align = fields
         else:
             kind, flags, offset, vaddr, _, filesz, memsz, align = fields
-        if kind == PT_LOAD:
-            if memsz:
-                segments.append(
-                    _segment(
-                        image,
-                        Segment(offset, vaddr, filesz, memsz, flags, align or 1),
-                        len(segments),
-                    )
-                )
-            elif filesz:
-                raise ImageError(
-                    errno.EINVAL, path, "a segment has bytes in the file and none in memory"
-                )
+        if kind == PT_LOAD and memsz:
+            segment = Segment(offset, vaddr, filesz, memsz, flags, align or 1)
+            segments.append(_segment(image, segment, len(segments)))
+        elif kind == PT_LOAD and filesz:
+            reason = "a segment has bytes in the file and none in memory"
+            raise ImageError(errno.EINVAL, image.path, reason)
         elif kind == PT_INTERP and image.interpreter is None:
             image.interpreter = _interpreter(image, offset, filesz, size)
         elif kind == PT_DYNAMIC and offset + filesz <= size:

@@ -85,8 +85,17 @@ def configure(process: Process, target: config.Target) -> None:
         process.reserved_fds.add(settings.log_fd)
 
 
-def _find(process: Process, options: "Options") -> Program:
+def _find(process: Process, options: "Options", root: bytes | None) -> Program:
     """The first program, found by its name or opened by the kernel already."""
+    try:
+        return _program(process, options)
+    except (ImageError, RootError) as error:
+        if root is None:
+            raise
+        raise RootError(error.errno, f"{error}{explain_root(process.view, root)}") from None
+
+
+def _program(process: Process, options: "Options") -> Program:
     view, path, opened = process.view, options.program, options.program_fd
     if not options.by_kernel:
         path = find_program(view, path, options.environment)
@@ -171,13 +180,7 @@ def _run(options: "Options") -> int:
     if settings.trace_fd is not None:
         process.trace = Trace(settings.trace_fd)
         process.reserved_fds.add(settings.trace_fd)
-    try:
-        program = _find(process, options)
-    except (ImageError, RootError) as error:
-        if root is None:
-            raise
-        line = f"{error}{explain_root(view, root)}"
-        raise RootError(error.errno, line) from None
+    program = _find(process, options, root)
     if program.native:
         execve_native(process, program)
     configure(process, program.target)

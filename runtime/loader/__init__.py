@@ -108,27 +108,13 @@ def plan(
     """
     image = _open(view, dirfd, path, follow) if fd is None else _adopt(fd, path)
     words = list(argv) or [b""]  # Linux 5.18: an empty argv becomes { "" }
+    if inaccessible and image.kind == "script":
+        os.close(image.fd)
+        reason = "a script in a close-on-exec descriptor cannot be read by its interpreter"
+        raise ImageError(errno.ENOENT, path, reason)
+    image, name, words = _follow_scripts(view, image, path, words)
+    interpreter = None
     try:
-        name = path
-        rewrites = 0
-        while image.kind == "script":
-            if inaccessible:
-                raise ImageError(
-                    errno.ENOENT,
-                    path,
-                    "a script in a close-on-exec descriptor cannot be read by its interpreter",
-                )
-            command, argument = script.parse(image.head, name)
-            words = script.rewrite(words, command, argument, name)
-            old, image = image, _open_named(view, command, f"interpreter of {os.fsdecode(name)}")
-            os.close(old.fd)
-            rewrites += 1
-            if rewrites > script.REWRITES:
-                raise ImageError(
-                    errno.ELOOP, path, f"more than {script.REWRITES} #! interpreters in a row"
-                )
-            name = command
-        interpreter = None
         if image.interpreter is not None and image.arch:
             interpreter = _open_interpreter(view, image)
     except ImageError:
@@ -142,6 +128,30 @@ def plan(
         execfn=path,
         executable=_host_path(image.fd, name),
     )
+
+
+def _follow_scripts(
+    view: "View", image: Image, path: bytes, words: "list[bytes]"
+) -> "tuple[Image, bytes, list[bytes]]":
+    """From a program to what its #! line names, and so on: the ELF program, its name, and the arguments it gets. The
+    images on the way are closed, the last one too when there is an ImageError."""
+    name = path
+    rewrites = 0
+    try:
+        while image.kind == "script":
+            command, argument = script.parse(image.head, name)
+            words = script.rewrite(words, command, argument, name)
+            old, image = image, _open_named(view, command, f"interpreter of {os.fsdecode(name)}")
+            os.close(old.fd)
+            rewrites += 1
+            if rewrites > script.REWRITES:
+                reason = f"more than {script.REWRITES} #! interpreters in a row"
+                raise ImageError(errno.ELOOP, path, reason)
+            name = command
+    except ImageError:
+        os.close(image.fd)
+        raise
+    return image, name, words
 
 
 def load(

@@ -160,49 +160,53 @@ def build(
     """Lay it out below `top`. `order`: "<" or ">"; `random`: 16 bytes; `name`: the path execve was called with."""
     word = bits // 8
     form = "I" if bits == 32 else "Q"
-    strings = bytearray()  # from the lowest string up; the stack is put together at the end
-    argument_bytes = sum(map(len, argv)) + len(argv)
-    environment_bytes = sum(map(len, envp)) + len(envp)
     name_at = top - word - len(name) - 1
-    env_at = name_at - environment_bytes
-    argv_at = env_at - argument_bytes
-    for text in (*argv, *envp, name):
-        strings += text
-        strings.append(0)
-    cursor = argv_at & -16  # arch_align_stack
-    low: list[bytes] = []  # pieces below the strings, from the top down
-    low.append(bytes(argv_at - cursor))
-    where: dict[int, int] = {}
-    for index, (_, value) in enumerate(entries):
-        if isinstance(value, bytes):
-            low.append(value + b"\0")
-            cursor -= len(value) + 1
-            where[index] = cursor
-    low.append(random)
-    cursor -= len(random)
-    named = {"random": cursor, "execfn": name_at}
-    vector: list[int] = []
-    for index, (kind, value) in enumerate(entries):
-        if isinstance(value, bytes):
-            value = where[index]
-        elif isinstance(value, str):
-            value = named[value]
-        vector += (kind, value)
-    vector += (AT_NULL, 0)
+    env_at = name_at - sum(map(len, envp)) - len(envp)
+    argv_at = env_at - sum(map(len, argv)) - len(argv)
+    # From the lowest string up; the stack is put together at the end.
+    strings = b"".join(text + b"\0" for text in (*argv, *envp, name))
+    low, vector = _below(argv_at, entries, random, name_at)
     pointers = [len(argv), *_addresses(argv_at, argv), 0, *_addresses(env_at, envp), 0]
     words = pointers + vector
+    cursor = argv_at - len(low)
     # STACK_ROUND aligns below the vector's place, and the vector follows the pointers: the padding is above it.
     sp = (cursor - len(vector) * word - len(pointers) * word) & -16
     table = struct.pack(f"{order}{len(words)}{form}", *words)
     padding = bytes(cursor - sp - len(table))
-    data = b"".join((table, padding, *reversed(low), strings, bytes(word)))
     return StackImage(
         sp=sp,
-        data=data,
+        data=b"".join((table, padding, low, strings, bytes(word))),
         auxv=struct.pack(f"{order}{len(vector)}{form}", *vector),
         argv=(argv_at, env_at),
         environment=(env_at, name_at),
     )
+
+
+def _below(
+    end: int, entries: "Sequence[tuple[int, int | bytes | str]]", random: bytes, name_at: int
+) -> tuple[bytes, list[int]]:
+    """What lies between the pointers and `end`, where the strings start: the entries' own bytes and the random ones;
+    and the auxiliary vector that points to them."""
+    cursor = end & -16  # arch_align_stack
+    pieces = [bytes(end - cursor)]  # from the top down
+    vector: list[int] = []
+    late: list[tuple[int, str]] = []  # places in the vector whose address comes last
+    for kind, value in entries:
+        if isinstance(value, bytes):
+            pieces.append(value + b"\0")
+            cursor -= len(value) + 1
+            value = cursor
+        elif isinstance(value, str):
+            late.append((len(vector) + 1, value))
+            value = 0
+        vector += (kind, value)
+    pieces.append(random)
+    cursor -= len(random)
+    named = {"random": cursor, "execfn": name_at}
+    for place, what in late:
+        vector[place] = named[what]
+    vector += (AT_NULL, 0)
+    return b"".join(reversed(pieces)), vector
 
 
 def _addresses(start: int, texts: "Sequence[bytes]") -> list[int]:

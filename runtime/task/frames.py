@@ -40,9 +40,7 @@ def push_frame(
     arch, cpu, facts = task.arch, task.cpu, task.arch.frames
     if arch.plain_frame is not None and not action.flags & SA_SIGINFO:
         facts = arch.plain_frame
-    engine = arch.engine
-    ids = engine.registers
-    sp = cpu.get(engine.sp)
+    sp = cpu.get(arch.engine.sp)
     base, size, flags = task.alternate_stack
     top = sp - facts.red_zone
     inside = on_alternate_stack(task, sp)
@@ -52,34 +50,12 @@ def push_frame(
     if inside and not base < frame <= base + size:
         return False  # the alternate stack itself has overflowed
     returns_to = arch.signal_return_address(task, action)
-    data = bytearray(facts.size)
-    order = arch.model.endian
-
-    def word(offset: int, width: int, value: int) -> None:
-        data[offset : offset + width] = (value & (1 << 8 * width) - 1).to_bytes(width, order)
-
-    if facts.ucontext >= INFO_SIZE or facts.info:  # else a plain frame, without siginfo
-        data[facts.info : facts.info + INFO_SIZE] = guest_info(arch, info)
+    data = _frame(task, facts, frame, info, returns_to)
     stack = stack_t.of(arch.model)
     shown = {"ss_sp": base, "ss_size": size, "ss_flags": _stack_flags(flags, size, inside)}
     data[facts.stack : facts.stack + stack.size] = stack.pack([shown[n] for n in stack.names])
     mask = arch.sigset_encode(saved_mask)
     data[facts.mask : facts.mask + len(mask)] = mask
-    for name, offset, width in facts.registers:
-        if width <= LONGEST_WORD:
-            word(offset, width, cpu.get(ids[name]))
-        else:
-            data[offset : offset + width] = cpu.get_bytes(ids[name], width)
-    for offset, width, value in facts.words:
-        word(offset, width, value)
-    for offset, width, delta in facts.links:
-        word(offset, width, frame + delta)
-    if facts.fault_offset >= 0:
-        word(facts.fault_offset, arch.model.long, info.address)
-    if facts.trap_offset >= 0:
-        word(facts.trap_offset, arch.model.long, info.trap)
-    if facts.return_offset >= 0:
-        word(facts.return_offset, arch.model.long, returns_to)
     try:
         task.memory.access.write(frame, data)
         if facts.below:  # the caller's save area, its first word a back chain
@@ -90,6 +66,38 @@ def push_frame(
         task.alternate_stack = (0, 0, SS_DISABLE)
     _enter(task, signo, action, facts, frame, returns_to)
     return True
+
+
+def _frame(
+    task: "Task", facts: "FrameFacts", frame: int, info: "SigInfo", returns_to: int
+) -> bytearray:
+    """The frame that will lie at `frame`, with siginfo and registers; stack and mask are left to be filled in."""
+    arch, cpu = task.arch, task.cpu
+    ids, order = arch.engine.registers, arch.model.endian
+    data = bytearray(facts.size)
+
+    def word(offset: int, width: int, value: int) -> None:
+        data[offset : offset + width] = (value & (1 << 8 * width) - 1).to_bytes(width, order)
+
+    if facts.ucontext >= INFO_SIZE or facts.info:  # else a plain frame, without siginfo
+        data[facts.info : facts.info + INFO_SIZE] = guest_info(arch, info)
+    for name, offset, width in facts.registers:
+        if width <= LONGEST_WORD:
+            word(offset, width, cpu.get(ids[name]))
+        else:
+            data[offset : offset + width] = cpu.get_bytes(ids[name], width)
+    for offset, width, value in facts.words:
+        word(offset, width, value)
+    for offset, width, delta in facts.links:
+        word(offset, width, frame + delta)
+    for offset, value in (
+        (facts.fault_offset, info.address),
+        (facts.trap_offset, info.trap),
+        (facts.return_offset, returns_to),
+    ):
+        if offset >= 0:
+            word(offset, arch.model.long, value)
+    return data
 
 
 def _stack_flags(flags: int, size: int, inside: bool) -> int:
