@@ -2,6 +2,9 @@
 
 The interpreter has only its core here (start.cc): no sys.path, no standard streams, no codecs but those in C. What the
 launch path expects of them is set up below. Nothing is read from any file.
+
+Importing this module is what comes before the snapshot (snapshot.cc); main() is what a process does. So nothing that
+belongs to a process may be looked at by any module while it is imported: os.environ is empty here.
 """
 
 import _io
@@ -43,12 +46,23 @@ class Output:
         return self.fd
 
 
-def main() -> int:
-    """The exit status."""
+def _prepare() -> None:
+    """Before the snapshot: the modules of every way in, all system calls, every architecture."""
     sys.argv = ["octavo"]
     sys.stdout, sys.stderr = Output(1), Output(2)
     builtins.open = _io.open
-    bundle.install(bundle.load(launcher.bundle))
+    found = bundle.load(launcher.bundle)
+    bundle.install(found)
+    for name in found.header.places:
+        __import__(name)
+    sys.modules["runtime.arch"].load_all()
+    sys.meta_path.remove(
+        found
+    )  # nothing is imported at a start: a module that were missing would show
+
+
+def main() -> int:
+    """In the program. The exit status; a guest program ends the process itself."""
     from binfmt import front
     from runtime import config, run_command
 
@@ -60,15 +74,14 @@ def main() -> int:
     except config.ConfigError as error:
         sys.stderr.write(f"octavo: {error}\n")
         return FAILED
-    return front.main(launcher.argv)
+    try:
+        return front.main(launcher.argv)
+    except ModuleNotFoundError as error:
+        sys.stderr.write(
+            f"octavo: no module {error.name} in the launcher, which only runs programs: as `octavo run`, under the"
+            " name of a qemu-user program, or as a handler of binfmt_misc\n"
+        )
+        return USAGE_ERROR
 
 
-try:
-    status = main()
-except ModuleNotFoundError as error:
-    sys.stderr.write(
-        f"octavo: no module {error.name} in the launcher, which only runs programs: as `octavo run`, under the name"
-        " of a qemu-user program, or as a handler of binfmt_misc\n"
-    )
-    status = USAGE_ERROR
-posix._exit(status)
+_prepare()

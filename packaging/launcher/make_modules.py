@@ -33,6 +33,9 @@ def main(target: str) -> None:
 
     header, body = make_bundle.collect(label=label)
     header.sources = []  # nothing to compare with at a start
+    for name in list(header.places):
+        if name.startswith("encodings."):  # codecs in Python: for reading source files as text
+            del header.places[name]
     from runtime import bundle
 
     os.makedirs(target, exist_ok=True)

@@ -1,6 +1,9 @@
-// The launcher's main(): brings up the interpreter that is linked in, and calls the frozen module `main`.
+// The launcher's main(): brings up the interpreter that is linked in, and calls main() of the frozen main.py.
 //
-// The odd thing is how little of CPython's initialisation is done. With _init_main = 0 it stops after the core: types,
+// It has three lives (CMakeLists.txt): octavo-bare, a plain Python for the build; octavo-cold, which initialises and
+// imports everything and writes octavo; and octavo, which goes on from there (snapshot.cc).
+//
+// The odd thing is how little of CPython's initialisation is done for the snapshot. With _init_main = 0 it stops after the core: types,
 // builtins, sys, and the importers of built-in and frozen modules. The rest would look for files, load codecs, and
 // open three standard streams that nobody reads; it takes two thirds of the time. So sys.stdin and sys.path do not
 // exist here, text is UTF-8 with surrogateescape, and the signals stay as they were inherited.
@@ -11,9 +14,11 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <initializer_list>
 
 #include "modules.h"
+#include "snapshot.h"
 
 extern "C" {
 extern const char octavo_bundle[], octavo_bundle_end[];
@@ -50,6 +55,8 @@ PyObject* settings() {
 }
 
 char** arguments;
+long page_size;  // of the machine on which the modules were imported: they keep it
+PyObject *launcher, *main_module;
 
 // The module `launcher`: what Python code can't know by itself here.
 PyModuleDef definition = {
@@ -131,23 +138,62 @@ int run_bare(int count) {
 
 PyObject* octavo_launcher_module() {
     PyObject* module = PyModule_Create(&definition);
-    if (!module || PyModule_AddObject(module, "argv", words(arguments)) < 0 ||
-        PyModule_AddObject(module, "environ", words(environ)) < 0 ||
-        PyModule_AddObject(module, "bundle",
-                           view(octavo_bundle, octavo_bundle_end - octavo_bundle)) < 0 ||
-        PyModule_AddObject(module, "settings", settings()) < 0)
+    if (!module || PyModule_AddObject(module, "bundle",
+                                      view(octavo_bundle, octavo_bundle_end - octavo_bundle)) < 0)
         return nullptr;
     return module;
 }
 
-int main(int count, char** words) {
-    arguments = words;
-    if (&octavo_bundle[0] == &octavo_bundle_end[0])
-        return run_bare(count);
+namespace {
+
+// octavo-cold FILE: everything up to the program's own words; the executable FILE goes on from there.
+int make_snapshot(const char* path) {
+    clearenv();  // the builder's; os.environ stays empty, the program's own is launcher.environ
     octavo_freeze();
+    octavo_begin_snapshot();
+    page_size = sysconf(_SC_PAGESIZE);
     initialize(false);
     PyGC_Disable();  // nothing that is imported is garbage; run.py turns it on
-    if (!place_core() || !PyImport_ImportModule("octavo_main"))
+    launcher = PyImport_ImportModule("launcher");
+    if (!launcher || !place_core() || !(main_module = PyImport_ImportModule("octavo_main"))) {
         PyErr_Print();
-    _exit(FAILED);  // the module ends the process itself
+        return FAILED;
+    }
+    if (!octavo_write_snapshot(path)) {
+        perror(path);
+        return FAILED;
+    }
+    return 0;
+}
+
+int run() {
+    if (sysconf(_SC_PAGESIZE) != page_size) {
+        dprintf(2, "octavo: this launcher was built on a machine with pages of %ld bytes\n",
+                page_size);
+        return FAILED;
+    }
+    octavo_resume();
+    PyObject* status = nullptr;
+    if (PyModule_AddObject(launcher, "argv", words(arguments)) == 0 &&
+        PyModule_AddObject(launcher, "environ", words(environ)) == 0 &&
+        PyModule_AddObject(launcher, "settings", settings()) == 0)
+        status = PyObject_CallMethod(main_module, "main", nullptr);
+    if (!status)
+        PyErr_Print();
+    return status ? int(PyLong_AsLong(status)) : FAILED;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    arguments = words;
+    if (octavo_is_warm())
+        _exit(run());
+    if (&octavo_bundle[0] == &octavo_bundle_end[0])
+        return run_bare(count);
+    if (count != 2) {
+        dprintf(2, "usage: octavo-cold FILE\n");
+        return 2;
+    }
+    return make_snapshot(words[1]);
 }
