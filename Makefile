@@ -73,7 +73,7 @@ check: build ## formatting, lint, types, import directions
 	find runtime/core packaging/launcher tests/bench \( -name '*.cc' -o -name '*.h' \) 2>/dev/null | xargs -r clang-format --dry-run --Werror
 	$(BIN)/python -m pytest -q tests/unit/test_imports.py tests/unit/test_source.py
 
-bench: build ## medians and ratios against qemu-user 10, measured side by side
+bench: build launcher ## medians and ratios against qemu-user 10, measured side by side
 	$(TOOLS)/install-packages.sh bench
 	$(BIN)/python -m tests.bench
 

@@ -45,12 +45,20 @@ class Row:
 def rows() -> list[Row]:
     """Everything that is measured."""
     octavo, qemu, var = [machine.OCTAVO, "run"], [machine.QEMU], machine.VAR
+    launcher = [machine.LAUNCHER, "run"]
     static, dynamic = os.path.join(var, "hello-static"), os.path.join(var, "hello-dynamic")
     prefix = ["-L", machine.SYSROOT]
     hello = b"hello\n"
     table = [
         Row("start, python -I -S", machine.baseline(), machine.baseline()),
         Row("start, static hello", [*octavo, static], [*qemu, static], says=hello),
+        Row("launcher, static hello", [*launcher, static], [*qemu, static], says=hello),
+        Row(
+            "launcher, dynamic hello",
+            [*launcher, *prefix, dynamic],
+            [*qemu, *prefix, dynamic],
+            says=hello,
+        ),
         Row(
             "start, dynamic hello",
             [*octavo, *prefix, dynamic],
@@ -176,6 +184,7 @@ def main() -> int:
     else:
         print(note)
         found = report(chosen, arguments.rounds, print)
+        print(machine.launcher_facts())
         print(
             "ratio: octavo / qemu-user. spread: middle half of the runs; beyond 20% the machine was busy."
         )

@@ -9,9 +9,12 @@ import struct
 import subprocess
 import sys
 
+from runtime import bundle
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VAR = os.path.join(TOP, "var", "bench")
 QEMU = os.path.join(VAR, "qemu10", "usr", "bin", "qemu-aarch64")
+LAUNCHER = os.path.join(TOP, "build", "launcher", "octavo")
 OCTAVO = os.path.join(TOP, ".venv", "bin", "octavo")
 ROOT = os.path.join(TOP, "var", "roots", "arm64")
 SYSROOT = "/usr/aarch64-linux-gnu"  # of Debian's cross C library
@@ -52,6 +55,17 @@ def build() -> None:
 def qemu_version() -> str:
     out = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
     return out.splitlines()[0]
+
+
+def launcher_facts() -> str:
+    """The launcher's size, and which modules a start finds imported; it imports none itself (packaging/launcher)."""
+    with open(os.path.join(os.path.dirname(LAUNCHER), "modules", "bundle"), "rb") as file:
+        names = sorted(bundle.load(file.read()).header.places)
+    foreign = [name for name in names if name.partition(".")[0] not in ("runtime", "binfmt")]
+    return (
+        f"launcher: {os.path.getsize(LAUNCHER) / 1e6:.1f} MB; imported at a start: nothing; in its snapshot:"
+        f" {len(names) - len(foreign)} modules of ours and {', '.join(foreign)} of Python's library"
+    )
 
 
 def registration() -> str:
