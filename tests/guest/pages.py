@@ -95,6 +95,8 @@ PROGRAMS: dict[str, dict[str, str]] = {
         "26": "mincore: n bytes for n pages",
         "28": "mremap: grow, shrink, move keep the data",
         "31": "store into a page that holds running code: the new code runs",
+        "J1": "code written through another mapping of its file: the new code runs",
+        "J2": "code written by another process, or into its file: the new code runs",
         "S1": "si_code and si_addr exact to the byte",
     },
     "pages_sharing": {

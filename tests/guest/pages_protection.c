@@ -239,8 +239,11 @@ ROW(31) {
   MUST(read(ends[0], at, 32));
   code_changed(at);
   equal("read into", call(at), 11);
-  int fd = MUST(memfd_create("code", 0)); /* through another mapping */
-  MUST(ftruncate(fd, (off_t)P));
+}
+
+ROW(J1) {
+  int fd = MUST(memfd_create("code", 0));
+  MUST(ftruncate(fd, (off_t)(2 * P)));
   unsigned char *writer = map_at(NULL, P, RW, MAP_SHARED, fd, 0);
   unsigned char *runner = map_at(NULL, P, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
   for (int i = 0; i < 4; i++) {
@@ -248,9 +251,30 @@ ROW(31) {
     code_changed(runner);
     equal("through another mapping", call(runner), 11 + i % 2);
   }
-  ELSEWHERE(plant(writer, eleven)); /* by another process */
+  unsigned char *crossed = anonymous(2, PROT_NONE); /* the file's pages the other way round */
+  map_at(crossed, P, RW, MAP_SHARED | MAP_FIXED, fd, (off_t)P);
+  map_at(crossed + P, P, RW, MAP_SHARED | MAP_FIXED, fd, 0);
+  plant(crossed + P, eleven);
+  code_changed(runner);
+  equal("through a mapping of other alignment", call(runner), 11);
+}
+
+ROW(J2) {
+  int fd = MUST(memfd_create("code", 0));
+  MUST(ftruncate(fd, (off_t)P));
+  unsigned char *writer = map_at(NULL, P, RW, MAP_SHARED, fd, 0);
+  unsigned char *runner = map_at(NULL, P, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+  plant(writer, twelve);
+  code_changed(runner);
+  equal("before", call(runner), 12);
+  ELSEWHERE(plant(writer, eleven));
   code_changed(runner);
   equal("by another process", call(runner), 11);
+  unsigned char bytes[CODE];
+  memcpy(bytes, bytes_of(twelve), CODE);
+  MUST(pwrite(fd, bytes, CODE, 0));
+  code_changed(runner);
+  equal("by pwrite to the file", call(runner), 12);
 }
 
 ROW(S1) {
