@@ -60,7 +60,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     write = commands.add_parser(
         "export", help="write files that register at boot", allow_abbrev=False
     )
-    write.add_argument("--format", required=True, choices=("binfmt.d", "update-binfmts"))
+    write.add_argument(
+        "--format", required=True, choices=("binfmt.d", "update-binfmts"), help="which files"
+    )
     write.add_argument("directory", metavar="DIR")
     _targets(write)
     _handler(write)
