@@ -50,7 +50,10 @@ for target in "$@"; do
     # Debian's own Python: its library as an archive is in no other
     launcher) wanted+=(g++ libc6-dev python3 libpython3-dev) ;;
     run) wanted+=(debootstrap debian-archive-keyring gpgv ca-certificates) ;;
-    test) want_cross ;;
+    test)
+        want_cross
+        wanted+=(arch-test)
+        ;;
     # the host's programs come from Debian's archive too, but are not installed: packaging/tools/unpack-debian.sh
     hosts)
         want_cross
