@@ -19,6 +19,7 @@ from runtime.run_command import (
     Options,
     UsageError,
     initial_environment,
+    parse_page_size,
     set_variable,
     unset_variable,
 )
@@ -214,7 +215,9 @@ def _read_environment(front: Front, environment: "list[bytes]") -> None:
     given: dict[bytes, bytes] = {}
     for word in environment:
         name, equals, value = word.partition(b"=")
-        if equals and name in _BY_ENV:
+        if name == b"OCTAVO_PAGE_SIZE" and value:
+            front.options.page_size = parse_page_size(os.fsdecode(value))
+        elif equals and name in _BY_ENV:
             given.setdefault(name, value)  # as getenv(3): the first one counts
     for name, option in _BY_ENV.items():
         if name in given:
@@ -323,6 +326,7 @@ def usage(arch: str) -> str:
     lines += [
         "",
         "-E and -U take several variables, separated by commas, and can be given several times.",
+        "OCTAVO_PAGE_SIZE sets the program's page size: auto, host, 4k, 16k, 64k.",
         "octavo run --help lists what else there is.",
         "",
     ]

@@ -86,6 +86,25 @@ def test_what_has_no_meaning_is_remembered() -> None:
     ]  # fmt: skip
 
 
+def test_the_page_size_of_the_host_cannot_be_changed() -> None:
+    """As QEMU since 9.0."""
+    page = os.sysconf("SC_PAGESIZE")
+    status, out, err = front("-p", str(4 * page), NOTHING)
+    assert (status, out) == (127, "")
+    assert err == (
+        f"qemu-aarch64: -p (QEMU_PAGESIZE) cannot change the host's page size ({page}) and is ignored; "
+        f"--page-size and the configuration choose the program's\n{MISSING}"
+    )
+    assert front("-p", str(page), NOTHING) == (127, "", MISSING)
+
+
+def test_the_page_size_of_the_program() -> None:
+    assert parsed("x", OCTAVO_PAGE_SIZE="16k")[0].page_size == 16384
+    status, out, err = front(NOTHING, OCTAVO_PAGE_SIZE="5k")
+    assert (status, out) == (1, "")
+    assert err.startswith("qemu-aarch64: page size '5k': give auto, host")
+
+
 def test_a_seed_gives_the_same_bytes() -> None:
     first, second, other = (parsed("-seed", seed)[0].random for seed in ("7", "0x7", "8"))
     assert first == second != other
