@@ -14,6 +14,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.join(TOP, "packaging", "launcher")
 BUILD = os.path.join(TOP, "build", "launcher")
 DEBIAN_PYTHON = "/usr/bin/python3"
+PYTHON_VERSION = "3.11"  # thread.c and modules.cc know its inside
 
 ASK = """\
 import os, sys, sysconfig
@@ -34,6 +35,11 @@ def definitions() -> dict[str, str]:
     asked = [DEBIAN_PYTHON, "-IS", "-c", ASK]
     said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
     version, archive, library = said.splitlines()
+    if version != PYTHON_VERSION or not os.path.exists(archive):
+        raise SystemExit(
+            f"build_launcher: {DEBIAN_PYTHON} is Python {version}, with {archive}; the launcher is made of "
+            f"Python {PYTHON_VERSION} and its static library (Debian 12, libpython3-dev)"
+        )
     nanobind = [sys.executable, "-m", "nanobind", "--cmake_dir"]
     unicorn = importlib.util.find_spec("unicorn")
     if unicorn is None or unicorn.origin is None:
