@@ -191,3 +191,105 @@ CASE(refused) {
   number("refusals", refusals);
   yes("exact", exact);
 }
+
+/* Minimum and maximum, signed and not, in every width: what is stored, and what comes back in the whole
+ * register. */
+#if defined(__aarch64__)
+#define ONE(name, width, mnemonic, reg)                                               \
+  static uint64_t name##width(void *word, uint64_t value) {                           \
+    uint64_t old;                                                                     \
+    __asm__ volatile(".arch_extension lse\n\t" mnemonic " %" reg "1, %" reg "0, [%2]" \
+                     : "=r"(old)                                                      \
+                     : "r"(value), "r"(word)                                          \
+                     : "memory");                                                     \
+    return old;                                                                       \
+  }
+#define SEEN(width, old) (old) /* zero-extended */
+#define WIDTHS(name, mnemonic)     \
+  ONE(name, 8, mnemonic "b", "w")  \
+  ONE(name, 16, mnemonic "h", "w") \
+  ONE(name, 32, mnemonic, "w")     \
+  ONE(name, 64, mnemonic, "x")
+WIDTHS(smax, "ldsmaxal")
+WIDTHS(smin, "ldsminal")
+WIDTHS(umax, "ldumaxal")
+WIDTHS(umin, "lduminal")
+#else
+#if defined(__riscv)
+#define ONE(name, width, mnemonic)                                                              \
+  static uint64_t name##width(void *word, uint64_t value) {                                     \
+    uint64_t old;                                                                               \
+    __asm__ volatile(mnemonic " %0, %1, (%2)" : "=&r"(old) : "r"(value), "r"(word) : "memory"); \
+    return old;                                                                                 \
+  }
+#define SEEN(width, old) (width == 32 ? (uint64_t)(int32_t)(old) : (old)) /* sign-extended */
+ONE(smax, 32, "amomax.w.aqrl")
+ONE(smin, 32, "amomin.w.aqrl")
+ONE(umax, 32, "amomaxu.w.aqrl")
+ONE(umin, 32, "amominu.w.aqrl")
+ONE(smax, 64, "amomax.d.aqrl")
+ONE(smin, 64, "amomin.d.aqrl")
+ONE(umax, 64, "amomaxu.d.aqrl")
+ONE(umin, 64, "amominu.d.aqrl")
+#else
+#define SEEN(width, old) (old)
+#endif
+#define PLAIN(name, width, type, better)                                                 \
+  UNUSED static uint64_t name##width(void *word, uint64_t value) {                       \
+    uint##width##_t old = *(uint##width##_t *)word;                                      \
+    if ((type)value better(type) old) *(uint##width##_t *)word = (uint##width##_t)value; \
+    return old;                                                                          \
+  }
+#define PLAINS(width)                    \
+  PLAIN(smax, width, int##width##_t, >)  \
+  PLAIN(smin, width, int##width##_t, <)  \
+  PLAIN(umax, width, uint##width##_t, >) \
+  PLAIN(umin, width, uint##width##_t, <)
+PLAINS(8)
+PLAINS(16)
+#if !defined(__riscv)
+PLAINS(32)
+PLAINS(64)
+#endif
+#endif
+
+static const uint64_t values[] = {0,
+                                  1,
+                                  0x7f,
+                                  0x80,
+                                  0xff,
+                                  0x7fff,
+                                  0x8000,
+                                  0xffff,
+                                  0x7fffffff,
+                                  0x80000000,
+                                  0xffffffff,
+                                  0x7fffffffffffffff,
+                                  0x8000000000000000,
+                                  0xffffffffffffffff,
+                                  0x123456789abcdef0};
+
+#define CHECK(name, width, type, better)                                                                \
+  do {                                                                                                  \
+    int wrong = 0;                                                                                      \
+    for (size_t i = 0; i < COUNT(values); i++)                                                          \
+      for (size_t j = 0; j < COUNT(values); j++) {                                                      \
+        uint##width##_t old = (uint##width##_t)values[i], word = old;                                   \
+        uint##width##_t expected = (type)values[j] better(type) old ? (uint##width##_t)values[j] : old; \
+        uint64_t back = name##width(&word, values[j]);                                                  \
+        wrong += word != expected || back != SEEN(width, (uint64_t)old);                                \
+      }                                                                                                 \
+    number(#name " " #width, wrong);                                                                    \
+  } while (0)
+#define CHECKS(width)                     \
+  CHECK(smax, width, int##width##_t, >);  \
+  CHECK(smin, width, int##width##_t, <);  \
+  CHECK(umax, width, uint##width##_t, >); \
+  CHECK(umin, width, uint##width##_t, <)
+
+CASE(least_and_greatest) {
+  CHECKS(8);
+  CHECKS(16);
+  CHECKS(32);
+  CHECKS(64);
+}
