@@ -8,6 +8,8 @@ import json
 import os
 import sys
 
+from binfmt.kernel import HIDDEN, READ_ONLY, READY, Registry, mount, winners
+from binfmt.report import owner
 from runtime import arch as arches
 from runtime import config, image, libraries, policy, rootfs
 from runtime._core import HOST_PAGE
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from binfmt.kernel import Entry
     from runtime.libraries import Library
     from runtime.rootfs import View
 
@@ -70,6 +73,7 @@ def explain(
         name = rootfs.find_program(view, os.fsencode(file), _environment(view))
         found = _follow_scripts(report, view, name)
         try:
+            _explain_kernel(report, found)
             _explain_elf(report, view, found, page_size)
         finally:
             os.close(found.fd)
@@ -143,6 +147,34 @@ def _explain_elf(report: "Report", view: "View", found: Image, page_size: str | 
     finally:
         if interpreter is not None:
             os.close(interpreter.fd)
+
+
+def _explain_kernel(report: "Report", found: Image) -> None:
+    """What the host's kernel would do with the program: its own loader, or the first entry of binfmt_misc that fits."""
+    registry = Registry()
+    place = mount(registry.path)
+    row: Report = {"binfmt_misc": place.state, "handler": None, "others": [], "remedy": ""}
+    report["kernel"] = row
+    fitting: list[Entry] = []
+    if place.state in (READY, READ_ONLY, HIDDEN) and registry.enabled():
+        fitting = winners(registry.entries(), found.head, os.path.basename(found.path))
+    if fitting:
+        first = fitting[0]
+        row["handler"] = {
+            "name": first.name,
+            "owner": owner(first),
+            "interpreter": os.fsdecode(first.interpreter),
+            "flags": first.flags,
+        }
+        row["others"] = [entry.name for entry in fitting[1:]]
+        row["text"] = (
+            f"{first.name} ({owner(first)}) starts {os.fsdecode(first.interpreter)}, flags {first.flags or 'none'}"
+        )
+    elif found.native:
+        row["text"] = "the kernel's own loader runs it"
+    else:
+        row["text"] = f"no handler: execve fails with ENOEXEC ({place.text})"
+        row["remedy"] = place.remedy or f"octavo binfmt register {found.arch}"
 
 
 def _segment_row(segment: image.Segment) -> "Report":
@@ -273,6 +305,15 @@ def lines(report: "Report") -> list[str]:
         result.append(
             f"  linking       {report['linking']}, {report['position']}, entry {report['entry']}"
         )
+    if "kernel" in report:
+        row = report["kernel"]
+        result.append(f"  kernel        {row['text']}")
+        if row["others"]:
+            result.append(
+                f"                - registered before it, and not asked: {', '.join(row['others'])}"
+            )
+        if row["remedy"]:
+            result.append(f"                - remedy: {row['remedy']}")
     if "interpreter" in report:
         row = report["interpreter"]
         where = "missing" if row["found"] is None else f"found: {row['found']}"

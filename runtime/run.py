@@ -27,6 +27,7 @@ from runtime.rootfs import (
 from runtime.syscalls import families
 from runtime.syscalls.registry import SyscallTable
 from runtime.syscalls.trace import Trace
+from runtime.task import status_page
 from runtime.task.configured import adopt, host_personality
 from runtime.task.execve import Program, execve_native, prepare, start
 from runtime.task.leader import lead
@@ -176,6 +177,7 @@ def _run(options: "Options") -> int:
     view = open_view(root, prefixes)
     process = Process(settings, view, SyscallTable)
     process.personality = host_personality()
+    process.status_page = status_page.make()
     _asked_for(process, options)
     if settings.trace_fd is not None:
         process.trace = Trace(settings.trace_fd)

@@ -24,6 +24,7 @@ from runtime.arch import load as load_architecture
 from runtime.image import ImageError
 from runtime.loader import Credentials, check, load, plan
 from runtime.policy import PageSizeError
+from runtime.task import status_page
 from runtime.task.configured import (
     adopt,
     choose_pages,
@@ -211,6 +212,7 @@ def start(
     process.executable = found.executable
     process.command_line = b"".join(word + b"\0" for word in found.argv)
     process.environment = b"".join(word + b"\0" for word in found.envp)
+    status_page.write(process, quick_syscall(SYS["getpid"]))
     name = found.execfn.rpartition(b"/")[2][:COMM] + b"\0"
     quick_syscall(SYS["prctl"], PR_SET_NAME, name)
     publish(process)

@@ -102,6 +102,7 @@ class Process:
         "personality",
         "reserved_fds",
         "settings",
+        "status_page",
         "successor",
         "syscalls",
         "table",
@@ -148,6 +149,7 @@ class Process:
         # the leader goes on with this program (execve by another task)
         self.successor: tuple[Task, Program] | None = None
         self.trampoline = 0  # guest address of the page signal handlers return to; 0: there is none
+        self.status_page = 0  # host address of the page that `octavo ps` reads (status_page.py)
         self.personality = 0  # of the caller, later as personality(2) sets it
         # (device, inode) of libraries that were complained of; None while every library fits the page size
         self.watched_libraries: set[tuple[int, int]] | None = None

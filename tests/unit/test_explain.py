@@ -123,3 +123,35 @@ def test_rules_libraries_and_what_they_allow(tmp_path, capsys):
     report = explain.explain("/bin/x", root=str(root))
     assert report["mmap_min_addr"]["value"] == 128 << 10
     assert report["page_size"]["guest"] == 64 << 10
+
+
+def test_what_the_kernel_would_do(tmp_path, monkeypatch, capsys):
+    """The newest entry that fits wins; without one execve fails, and the way out is named."""
+    from binfmt.kernel import Registry
+
+    directory = tmp_path / "binfmt_misc"
+    directory.mkdir()
+    for name, text in (("register", ""), ("status", "enabled\n")):
+        (directory / name).write_text(text)
+    monkeypatch.setattr(explain, "Registry", lambda: Registry(str(directory)))
+    content = elf("arm", [segment(vaddr=0x10000, filesz=0x100, align=0x1000)], size=0x100)
+    write(tmp_path / "prog", content)
+    status, text = run(capsys, tmp_path / "prog")
+    assert status == 0  # octavo run takes it
+    assert "kernel        no handler: execve fails with ENOEXEC" in text
+    assert "remedy: octavo binfmt register arm" in text
+    entry = (
+        "enabled\ninterpreter /usr/bin/qemu-arm-static\nflags: PF\noffset 0\nmagic {}\nmask {}\n"
+    )
+    (directory / "qemu-arm").write_text(entry.format(content[:20].hex(), "ff" * 20))
+    (directory / "other").write_text(entry.format("00" * 20, "ff" * 20))
+    row = explain.explain(str(tmp_path / "prog"))["kernel"]
+    assert row["handler"] == {
+        "name": "qemu-arm",
+        "owner": "qemu-user",
+        "interpreter": "/usr/bin/qemu-arm-static",
+        "flags": "PF",
+    }
+    assert (row["others"], row["remedy"]) == ([], "")
+    (directory / "status").write_text("disabled\n")
+    assert explain.explain(str(tmp_path / "prog"))["kernel"]["handler"] is None

@@ -41,7 +41,10 @@ RANK = {
     "runtime.config": 9,
     "runtime.run": 10,
     "runtime.run_command": 11,
-    "runtime.explain": 11,
+    "runtime.explain": 13,  # what the kernel would do is binfmt's to know
+    "runtime.doctor": 13,
+    "runtime.config_command": 11,
+    "runtime.ps": 11,
     "runtime.syscalls.support": 11,
     "binfmt": 12,
     "binfmt.invocation": 12,
@@ -53,9 +56,17 @@ RANK = {
 
 # modules that only other commands than `octavo run` import
 # "binfmt" is what registers; its modules on the launch path have their own entries
-OFF_THE_LAUNCH_PATH = ("runtime.cli", "runtime.explain", "runtime.syscalls.support", "binfmt")
+OFF_THE_LAUNCH_PATH = (
+    "runtime.cli",
+    "runtime.config_command",
+    "runtime.doctor",
+    "runtime.explain",
+    "runtime.ps",
+    "runtime.syscalls.support",
+    "binfmt",
+)
 # imported when a configuration file has changed, before the program starts
-SELDOM = ("runtime.config.file",)
+SELDOM = ("runtime.config.file", "runtime.config.keys")
 
 # `collections.abc` is a millisecond, for the package it lies in; `_collections_abc` is in every Python already.
 HEAVY_NAMES = """
