@@ -281,7 +281,7 @@ def main(name: bytes, called: "Invocation") -> int:
         rest = () if front.only_text else _read_words(front, called.argv)
         if front.only_text:
             _print_text(front)
-            return FAILED if front.log_help else 0
+            return FAILED if front.log_help or front.cpu_help else 0  # as QEMU
         if not rest or not rest[0]:
             raise UsageError("no user program specified")
     except UsageError as error:

@@ -180,9 +180,9 @@ def test_help_has_every_option() -> None:
 
 
 def test_lists() -> None:
-    assert front("-cpu", "help") == (0, "Available CPUs:\n  max\n", "")
+    assert front("-cpu", "help") == (1, "Available CPUs:\n  max\n", "")  # QEMU fails too
     listing = "Log items (comma separated):\nstrace          log every system call\n"
-    assert front("-d", "help") == (1, listing, "")  # QEMU fails too
+    assert front("-d", "help") == (1, listing, "")
 
 
 def test_a_program_for_another_architecture() -> None:
