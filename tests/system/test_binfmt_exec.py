@@ -284,6 +284,29 @@ def test_set_id_programs(top, flags) -> None:
     assert (trace / flags).exists() != gained
 
 
+def test_the_configuration_goes_along_into_a_root_that_hides_it(top, tmp_path) -> None:
+    """Through the command: a registry of the user's own, a launcher that carries the user's file, a chroot."""
+    (tmp_path / "targets.yaml").write_text("targets:\n  aarch64:\n    log: /the-log\n")
+    root = top / "configured"
+    shutil.copytree(top / "bare", root)
+    environment = {
+        **os.environ,
+        "OCTAVO_CONFIG": str(tmp_path / "targets.yaml"),
+        "XDG_CACHE_HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "runtime.cli", "binfmt", "register", "aarch64"]
+    command += ["--interpreter", str(top / "octavo"), "--map-root", "--user-namespace", "--"]
+    command += ["chroot", str(root), "/static", "a"]
+    done = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, check=False)
+    if b"no registry of their own" in done.stderr or b"no user namespace" in done.stderr:
+        pytest.skip(done.stderr.decode())
+    assert (done.returncode, done.stderr) == (42, b"")
+    assert facts(done)["argv"] == ["/static", "a"]
+    assert (root / "the-log").exists()  # opened when the program started
+    assert (tmp_path / "octavo/launcher").exists()
+
+
 def test_variables_of_qemu_user_hold_when_the_kernel_calls(top) -> None:
     program = str(top / "bare/static")
 
