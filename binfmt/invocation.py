@@ -7,6 +7,8 @@ What the kernel passes (fs/binfmt_misc.c, load_misc_binary), by the flags of the
     O      the program, open, in AT_EXECFD
     C      as O, and with the credentials that the program has, so that AT_SECURE may be set
     F      nothing that can be seen: the handler was opened when it was registered
+    T      [argv[0], argv[1], ...], as for a native program; the program in AT_EXECFD, and bit 1 of AT_FLAGS is set
+           (kernels after 7.0). We do not register it, but whoever does finds it understood.
 
 `handler` is the string that was registered. A kernel older than 5.12 can't say P; Debian's convention is then a handler
 whose name ends in "-binfmt-P". Once the kernel is known to be the caller, nothing is an option any more: every word is
@@ -26,7 +28,7 @@ KERNEL, QEMU, COMMAND = "kernel", "qemu", "command"
 
 # include/uapi/linux/auxvec.h, binfmts.h
 AT_EXECFD, AT_FLAGS, AT_SECURE, AT_EXECFN = 2, 8, 23, 31
-AT_FLAGS_PRESERVE_ARGV0 = 1
+AT_FLAGS_PRESERVE_ARGV0, AT_FLAGS_TRANSPARENT_INTERP = 1, 2
 
 SUFFIX = b"-binfmt-P"
 _QEMU, _STATIC = b"qemu-", b"-static"
@@ -108,6 +110,16 @@ def judge(
     secure: bool = False,
 ) -> Invocation:
     """The same from the auxiliary vector's values. InvocationError: fewer words than a handler gets."""
+    if flags & AT_FLAGS_TRANSPARENT_INTERP and execfd is not None:
+        return Invocation(
+            how=KERNEL,
+            program=execfn or b"",
+            argv=tuple(argv) or (b"",),
+            preserved=True,
+            execfd=execfd,
+            execfn=execfn,
+            secure=secure,
+        )
     name = (argv[0] if argv else b"").rpartition(b"/")[2]
     preserved = bool(flags & AT_FLAGS_PRESERVE_ARGV0) or name.endswith(SUFFIX)
     arch = _arch(name)

@@ -4,6 +4,9 @@ A registration is replaced without a moment in which the target has no handler: 
 temporary name and wins, since the kernel takes the newest; then the old one goes, the new one gets its name, and the
 temporary one goes. Whoever is stopped in between leaves entries behind that are complete and work, and the next
 `register` puts them in order. What others have registered is never touched: see magic.py on how ours are known.
+
+Flags: P, O and F. Newer kernels also have T, which leaves argv alone and shows the program as /proc/PID/exe, and L, for
+loaders of the machine's own programs. T is not asked for: status tells the pinned handler by that link.
 """
 
 import errno

@@ -32,8 +32,16 @@ def test_flag_p_alone(flags) -> None:
     assert (called.how, called.argv, called.execfd) == (KERNEL, (b"", b"-L"), None)
 
 
+def test_flag_t_leaves_the_words_alone() -> None:
+    """Not even a name of qemu-user's is ours then."""
+    called = judge([b"qemu-arm", b"-L"], flags=2, execfd=0, execfn=PATH, secure=True)
+    assert (called.how, called.arch, called.program) == (KERNEL, b"", PATH)
+    assert (called.argv, called.execfd, called.secure) == ((b"qemu-arm", b"-L"), 0, True)
+
+
 def test_other_bits_say_nothing() -> None:
-    assert judge([b"/usr/bin/octavo", b"run"], flags=2).how == COMMAND
+    assert judge([b"/usr/bin/octavo", b"run"], flags=4).how == COMMAND
+    assert judge([b"/usr/bin/octavo", b"run"], flags=2).how == COMMAND  # without a program
 
 
 def test_before_5_12_the_name_says_p() -> None:
