@@ -29,13 +29,17 @@ class Stop:
 
     SYSCALL: Final = 1  # Cpu.call holds (number, a0, ..., a5); pc is after the instruction
     # Cpu.fault holds (address, access, mapped): exact address; access is R, W or X;
-    # mapped: 0 nothing there (MAPERR), 1 permission (ACCERR), 2 beyond the file's end (SIGBUS ADRERR)
+    # mapped: 0 nothing there (MAPERR), 1 permission (ACCERR), 2 beyond the file's end as limit() has it (SIGBUS ADRERR),
+    # 3 the same, because the host's memory itself raised SIGBUS
     FAULT: Final = 2
     ILLEGAL: Final = 3  # pc is at the instruction
     # Cpu.trap holds the engine's exception number; the architecture's facts say what it means
     TRAP: Final = 4
     BREAKPOINT: Final = 5  # pc is at an address given to Engine.breakpoints
     KICKED: Final = 6  # somebody called kick(), or a signal was recorded; consumed by returning it
+    RESIZED: Final = (
+        7  # a file given to PageTable.watch() has another length now: give the new ones
+    )
 
 class ErrorStyle:
     """How a system call's failure is shown to the guest."""
@@ -56,6 +60,9 @@ class Arena:
     base: Final[int]
     size: Final[int]
     def __init__(self, size: int, least: int) -> None: ...
+    def copy(self, target: int, source: int, length: int) -> int:
+        """Copy bytes between arena offsets; what was done before the first that could not be read or written
+        (signals_start() must have been called)."""
 
 class PageTable:
     """Guest address -> (arena offset, permissions), at `page` granularity (the engine page). The only truth for guest
@@ -73,6 +80,9 @@ class PageTable:
         """Forget everything (execve)."""
     def limit(self, guest: int, length: int) -> None:
         """Bytes of the range from which accesses are 'beyond the file's end' (Stop.FAULT mapped == 2, MemoryFault)."""
+    def watch(self, files: Sequence[tuple[int, int]]) -> None:
+        """Descriptors of files and their lengths in bytes, instead of those given before. `Cpu.run` compares them each
+        time before it runs guest code, fast calls included, and returns Stop.RESIZED when one differs."""
     def ranges(self) -> list[tuple[int, int, int, int]]:
         """(guest start, guest end, offset, perms), sorted, merged."""
     def lookup(self, guest: int) -> tuple[int, int] | None:

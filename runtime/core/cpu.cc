@@ -164,6 +164,8 @@ int Cpu::run() {
             slot.attention.fetch_and(~KICK);
             return stop::KICKED;  // SIGNAL stays until the signal is taken
         }
+        if (engine->table->resized())
+            return stop::RESIZED;
         engine->take(false);
         make_resident();
         int why = attempt();
@@ -198,6 +200,12 @@ int Cpu::attempt() {
         e.stepping = true;
         e.execute();
         e.stepping = false;
+    }
+    if (e.why == stop::FAULT && e.suspect != NO_PAGE) {
+        // The same bytes are at several guest addresses: the instruction's own fill tells which.
+        e.flush();
+        e.execute();
+        e.suspect = NO_PAGE;
     }
     e.settle();
     fault_address = e.fault_address;

@@ -2,6 +2,8 @@
 // read.
 #include "engine.h"
 
+#include <unistd.h>
+
 #include <stdexcept>
 
 #include "cpu.h"
@@ -19,6 +21,11 @@ constexpr int LOAD = 0, STORE = 1, FETCH = 2;  // MMUAccessType
 constexpr int NEED[] = {R, W, X};
 constexpr uint64_t FEW_PAGES = 16;  // flushing more of them one by one is slower than flushing all
 constexpr uint64_t GROW_MAX = 32768;
+
+uint64_t host_page() {
+    static const uint64_t page = uint64_t(sysconf(_SC_PAGESIZE));
+    return page;
+}
 
 void must(uc_err err, const char* what) {
     if (err != UC_ERR_OK)
@@ -157,6 +164,11 @@ bool Engine::fill(const Target& target, void* cs, uint64_t address, int access, 
         return fault(address, access, mapped::PERMISSION, probe);
     if (m.perms & BEYOND)
         return fault(address, access, mapped::BEYOND, probe);
+    if (suspect != NO_PAGE && !probe) {
+        uint64_t at = m.offset + (address - m.start);
+        if ((at & ~(host_page() - 1)) == suspect)
+            return fault(address, access, mapped::HOST, probe);
+    }
     if (++fills_since_flush_ >= grow_at_)
         grow(target, cs);
     uint64_t offset = m.offset + (guest_page - m.start);
@@ -392,7 +404,9 @@ void Engine::guest_bus_error(uint64_t host, uint64_t pc, uint64_t link, uint64_t
         if (i == WORDS)
             return;
     }
-    fault(guest, access, mapped::BEYOND, false);
+    fault(guest, access, mapped::HOST, false);
+    if (suspect == NO_PAGE && !translating && table->ambiguous(host - table->arena->base))
+        suspect = (host - table->arena->base) & ~(host_page() - 1);
     stop_here(uc);
     target_->loop_exit(cs_);
 }

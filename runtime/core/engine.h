@@ -24,14 +24,16 @@ namespace octavo {
 class Cpu;
 
 namespace stop {
-constexpr int NONE = 0, SYSCALL = 1, FAULT = 2, ILLEGAL = 3, TRAP = 4, BREAKPOINT = 5, KICKED = 6;
+constexpr int NONE = 0, SYSCALL = 1, FAULT = 2, ILLEGAL = 3, TRAP = 4, BREAKPOINT = 5, KICKED = 6,
+              RESIZED = 7;
 }
 namespace style {
 constexpr int NEGATIVE = 0, FLAG_REGISTER = 1, CR0_SO = 2;
 }
 namespace mapped {
-constexpr int NOTHING = 0, PERMISSION = 1, BEYOND = 2;
+constexpr int NOTHING = 0, PERMISSION = 1, BEYOND = 2, HOST = 3;
 }
+constexpr uint64_t NO_PAGE = ~uint64_t(0);
 
 // Functions of the translator, one set for each target that Unicorn was built with.
 struct Target {
@@ -106,9 +108,10 @@ class Engine {
     uint64_t fault_address = 0;
     int fault_access = 0, fault_mapped = 0;
     uint32_t trap = 0;
-    uint32_t raised = 0;    // riscv: the exception that translated code raised
-    bool stepping = false;  // translate single instructions
-    uint64_t exact_pc = 0;  // where the engine last left translated code
+    uint32_t raised = 0;         // riscv: the exception that translated code raised
+    bool stepping = false;       // translate single instructions
+    uint64_t suspect = NO_PAGE;  // host page (arena offset) whose next fill is the fault looked for
+    uint64_t exact_pc = 0;       // where the engine last left translated code
 
     // An instruction that cannot be done atomically on this host, a locked one across a boundary say,
     // becomes a block of its own, which is not atomic against other processes.

@@ -164,7 +164,18 @@ void bind_table(nb::module_& m) {
             },
             nb::arg("size"), nb::arg("least"))
         .def_prop_ro("base", [](PyArena& a) { return a.it->base; })
-        .def_prop_ro("size", [](PyArena& a) { return a.it->size; });
+        .def_prop_ro("size", [](PyArena& a) { return a.it->size; })
+        .def(
+            "copy",
+            [](PyArena& a, uint64_t target, uint64_t source, uint64_t length) {
+                return checked([&] {
+                    if (std::max(source, target) > a.it->size ||
+                        length > a.it->size - std::max(source, target))
+                        throw std::invalid_argument("beyond the arena");
+                    return guarded_copy(a.it->at(target), a.it->at(source), length);
+                });
+            },
+            nb::arg("target"), nb::arg("source"), nb::arg("length"));
     nb::class_<PyTable>(m, "PageTable")
         .def(
             "__init__",
@@ -198,6 +209,15 @@ void bind_table(nb::module_& m) {
                 checked([&] { t.it->limit(guest, length); });
             },
             nb::arg("guest"), nb::arg("length"))
+        .def(
+            "watch",
+            [](PyTable& t, nb::handle files) {
+                std::vector<std::pair<int, uint64_t>> list;
+                for (nb::handle item : files)
+                    list.emplace_back(nb::cast<int>(item[0]), bits(item[1]));
+                t.it->watch(std::move(list));
+            },
+            nb::arg("files"))
         .def("ranges", table_ranges)
         .def("lookup", table_lookup, nb::arg("guest"))
         .def("read", table_read, nb::arg("guest"), nb::arg("length"))
@@ -524,13 +544,14 @@ void bind_values(nb::module_& m) {
     m.attr("MemoryFault") = nb::steal(memory_fault);
     m.attr("R") = int(R), m.attr("W") = int(W), m.attr("X") = int(X),
     m.attr("SHARED") = int(SHARED);
-    constants<6>(m, "Stop",
+    constants<7>(m, "Stop",
                  {{"SYSCALL", stop::SYSCALL},
                   {"FAULT", stop::FAULT},
                   {"ILLEGAL", stop::ILLEGAL},
                   {"TRAP", stop::TRAP},
                   {"BREAKPOINT", stop::BREAKPOINT},
-                  {"KICKED", stop::KICKED}});
+                  {"KICKED", stop::KICKED},
+                  {"RESIZED", stop::RESIZED}});
     constants<3>(m, "ErrorStyle",
                  {{"NEGATIVE", style::NEGATIVE},
                   {"FLAG_REGISTER", style::FLAG_REGISTER},

@@ -3,6 +3,7 @@
 #include "page_table.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -203,6 +204,24 @@ void PageTable::limit(uint64_t guest, uint64_t length) {
     flush(guest, last);
 }
 
+void PageTable::watch(std::vector<std::pair<int, uint64_t>> files) {
+    std::lock_guard hold(lock_);
+    watched_ = std::move(files);
+    watching_.store(!watched_.empty(), std::memory_order_relaxed);
+}
+
+bool PageTable::resized() {
+    if (__builtin_expect(!watching_.load(std::memory_order_relaxed), 1))
+        return false;
+    std::lock_guard hold(lock_);
+    for (auto [fd, size] : watched_) {
+        struct stat status;
+        if (fstat(fd, &status) == 0 && uint64_t(status.st_size) != size)
+            return true;
+    }
+    return false;
+}
+
 std::vector<Mapping> PageTable::ranges() {
     std::lock_guard hold(lock_);
     std::vector<Mapping> out;
@@ -245,6 +264,15 @@ bool PageTable::reverse(uint64_t offset, uint64_t& guest) {
         }
     }
     return false;
+}
+
+bool PageTable::ambiguous(uint64_t offset) {
+    std::unique_lock hold(lock_, std::try_to_lock);
+    int count = 0;
+    if (hold.owns_lock())
+        for (auto& [start, m] : map_)
+            count += offset >= m.offset && offset - m.offset <= m.end - m.start && (m.perms & RWX);
+    return count > 1;
 }
 
 void PageTable::flush(uint64_t guest, uint64_t last) {

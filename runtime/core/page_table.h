@@ -7,6 +7,7 @@
 // noticing. They make an ordinary host write free of any call into the translator.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -97,6 +98,10 @@ class PageTable {
     void remove(uint64_t guest, uint64_t length);
     void clear();
     void limit(uint64_t guest, uint64_t length);
+    // Files whose lengths matter to what is installed: (descriptor, bytes). `resized` tells whether
+    // one is another than that; without such files it costs nothing.
+    void watch(std::vector<std::pair<int, uint64_t>> files);
+    bool resized();
     std::vector<Mapping> ranges();
     bool lookup(uint64_t guest, Mapping& found);
     // A byte of the range may be, as far as is known.
@@ -104,6 +109,8 @@ class PageTable {
     // The guest address that an arena offset is mapped at, preferring accessible mappings; false if
     // none.
     bool reverse(uint64_t offset, uint64_t& guest);
+    // Whether it is mapped at more than one.
+    bool ambiguous(uint64_t offset);
 
     // Copies. They throw Fault at the first byte that cannot be accessed; what came before is done.
     void read(uint64_t guest, void* into, uint64_t length);
@@ -145,6 +152,8 @@ class PageTable {
     std::mutex lock_;                  // guards map_, journal_; order: the baton first
     std::map<uint64_t, Mapping> map_;  // by start
     std::vector<Engine*> engines_;
+    std::vector<std::pair<int, uint64_t>> watched_;  // guarded by lock_
+    std::atomic<bool> watching_{false};
     bool journal_on_ = false;
     std::map<uint64_t, std::vector<uint8_t>> journal_;  // guest page, its bytes before
 };

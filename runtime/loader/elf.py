@@ -11,8 +11,7 @@ the interpreter get theirs from AddressSpace.mmap the same way.
 
 import errno
 
-from runtime._core import MemoryFault
-from runtime.abi.errors import EEXIST, EFAULT, GuestError
+from runtime.abi.errors import EEXIST, GuestError
 from runtime.image import ET_DYN, PF_R, PF_W, PF_X, ImageError
 from runtime.memory.flags import PROT_EXEC, PROT_READ, PROT_WRITE
 
@@ -144,10 +143,7 @@ def _follow_descriptor(
     if started.e_flags & mask == value:
         return
     bias = loaded.interpreter_base if interpreter else loaded.base
-    try:
-        words = space.table.read(loaded.entry, 16)
-    except MemoryFault:
-        raise GuestError(EFAULT) from None
+    words = space.access.read(loaded.entry, 16)  # EFAULT
     loaded.entry = bias + int.from_bytes(words[:8], arch.model.endian)
     loaded.toc = bias + int.from_bytes(words[8:], arch.model.endian)
 
@@ -227,10 +223,9 @@ def _map_segment(space: "AddressSpace", image: "Image", segment: "Segment", bias
     tail = address + segment.filesz
     if segment.filesz and prot & PROT_WRITE and file_end > tail:
         # padzero(): what follows the segment in the file must not be seen as variables. A read-only page keeps it.
-        try:
-            space.table.write(tail, bytes(file_end - tail))
-        except MemoryFault:  # the file ends before its segment does
-            raise GuestError(EFAULT) from None
+        space.access.write(
+            tail, bytes(file_end - tail)
+        )  # EFAULT: the file ends before its segment does
     end = space.round(address + segment.memsz)
     if end > file_end:
         # vm_brk_flags(): always readable and writable, whatever the header says; executable if it asks (old ppc32)

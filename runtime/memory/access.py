@@ -12,6 +12,8 @@ from runtime.abi.linux import PATH_MAX, UIO_MAXIOV
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime._core import PageTable
     from runtime.abi.layout import DataModel
 
@@ -25,10 +27,27 @@ WRITE = W
 class Access:
     """Typed access to one page table for one data model. `page`: the guest's page, 0 for the table's."""
 
-    __slots__ = ("_arg_max", "_endian", "_pointer", "_prefix", "_rw_max", "model", "table")
+    __slots__ = (
+        "_arg_max",
+        "_endian",
+        "_pointer",
+        "_prefix",
+        "_resolve",
+        "_rw_max",
+        "model",
+        "table",
+    )
 
-    def __init__(self, table: "PageTable", model: "DataModel", page: int = 0) -> None:
+    def __init__(
+        self,
+        table: "PageTable",
+        model: "DataModel",
+        page: int = 0,
+        resolve: "Callable[[int, int], bool]" = lambda address, access: False,
+    ) -> None:
+        """`resolve(address, access)`: AddressSpace.resolve, which may turn a fault into memory."""
         self.table = table
+        self._resolve = resolve
         self.model = model
         self._endian = model.endian
         self._prefix = model.prefix
@@ -40,45 +59,86 @@ class Access:
 
     # -- bytes --------------------------------------------------------------------------------------------------------
 
-    def read(self, address: int, length: int) -> bytes:
-        try:
-            return self.table.read(address, length)
-        except MemoryFault:
+    def _again(self, fault: MemoryFault, access: int, last: int) -> int:
+        """The faulting address, when the access may be tried again; EFAULT when not, or when it is `last` again."""
+        address: int = fault.args[0]
+        if address == last or not self._resolve(address, access):
             raise GuestError(EFAULT) from None
+        return address
+
+    def read(self, address: int, length: int) -> bytes:
+        last = -1
+        while True:
+            try:
+                return self.table.read(address, length)
+            except MemoryFault as fault:
+                last = self._again(fault, R, last)
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
         """Bytes before the first inaccessible one are stored also when it fails, as copy_to_user does."""
-        try:
-            self.table.write(address, data)
-        except MemoryFault:
-            raise GuestError(EFAULT) from None
+        last = -1
+        while True:
+            try:
+                return self.table.write(address, data)
+            except MemoryFault as fault:
+                last = self._again(fault, W, last)
 
     def spans(self, address: int, length: int, access: int) -> list[tuple[int, int]]:
         """[(host address, bytes)] of a buffer for a host call; shorter than `length` when its end is
         inaccessible, EFAULT
         when its beginning is."""
-        try:
-            return self.table.spans(address, length, access)
-        except MemoryFault:
-            raise GuestError(EFAULT) from None
+        last = -1
+        while True:
+            try:
+                found = self.table.spans(address, length, access)
+            except MemoryFault as fault:
+                last = self._again(fault, access, last)
+                continue
+            reached = address + sum([size for _, size in found])
+            if reached >= address + length or reached == last:
+                return found
+            last = reached
+            if not self._resolve(reached, access):
+                return found
 
     def host(self, address: int, length: int, access: int) -> int:
         """Host address of a buffer that must be whole and contiguous; EFAULT if it is not."""
-        try:
-            return self.table.host(address, length, access)
-        except MemoryFault:
-            raise GuestError(EFAULT) from None
+        last = -1
+        while True:
+            try:
+                return self.table.host(address, length, access)
+            except MemoryFault as fault:
+                last = self._again(fault, access, last)
+
+    def word(self, address: int, access: int) -> int:
+        """Host address of a futex word. A private page that could still be copied at its first store, to another
+        host address, is copied before: waiter and waker have to agree. EFAULT."""
+        found = self.table.lookup(address)
+        if found is not None and not found[1] & W:
+            self._resolve(address, W)
+        return self.host(address, 4, access)
+
+    def compare_exchange_u32(self, address: int, expected: int, value: int) -> int:
+        """Atomic on the host, in its byte order; the value found. EFAULT."""
+        last = -1
+        while True:
+            try:
+                return self.table.compare_exchange_u32(address, expected, value)
+            except MemoryFault as fault:
+                last = self._again(fault, W, last)
 
     # -- strings ------------------------------------------------------------------------------------------------------
 
     def string(self, address: int, limit: int = PATH_MAX, error: int = ENAMETOOLONG) -> bytes:
         """A C string without its NUL; `error` when there is no NUL in `limit` bytes."""
-        try:
-            return self.table.cstring(address, limit)
-        except MemoryFault:
-            raise GuestError(EFAULT) from None
-        except ValueError:
-            raise GuestError(error) from None
+        last = -1
+        while True:
+            try:
+                return self.table.cstring(address, limit)
+            except MemoryFault as fault:
+                last = self._again(fault, R, last)
+            except ValueError:
+                raise GuestError(error) from None
 
     def string_vector(self, address: int, limit: int = MAX_ARG_STRINGS) -> list[bytes]:
         """argv or envp: strings up to a NULL pointer; a NULL vector is empty. E2BIG beyond the kernel's limits."""
@@ -179,11 +239,11 @@ class Access:
             if not length:
                 continue
             try:
-                parts = self.table.spans(base, length, access)
-            except MemoryFault:
+                parts = self.spans(base, length, access)
+            except GuestError:
                 if found:
                     break
-                raise GuestError(EFAULT) from None
+                raise
             found += parts
             if sum(size for _, size in parts) < length:
                 break

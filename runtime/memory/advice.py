@@ -6,11 +6,13 @@ All of them apply to what is mapped on both sides of a hole and then fail with E
 from runtime.abi.errors import (
     EACCES,
     EBUSY,
+    EFAULT,
     EINVAL,
     ENOMEM,
     EPERM,
     GuestError,
 )
+from runtime.memory import paging
 from runtime.memory.areas import (
     BACKED,
     DONTDUMP,
@@ -25,6 +27,7 @@ from runtime.memory.areas import (
     SEQUENTIAL,
     SHARED,
     SPECIAL,
+    WINDOWED,
     WIPEONFORK,
     Area,
 )
@@ -193,6 +196,9 @@ def _discard(space: "AddressSpace", piece: Area, what: int) -> None:
         raise GuestError(EINVAL)
     if not flags & BACKED:
         return
+    if flags & WINDOWED and paging.store_of(piece).followed:
+        paging.uncopy(space, piece.start, piece.end)
+        return
     if flags & MAYSHARE:
         # The bytes are the file's before and after: only residency changes, which is the host's business.
         return
@@ -209,9 +215,16 @@ def _punch(space: "AddressSpace", piece: Area) -> None:
         raise GuestError(EINVAL)
     if not piece.flags & SHARED or not piece.may & PROT_WRITE:
         raise GuestError(EACCES)
-    if (piece.place | piece.length) & (space.host.page - 1):
-        raise GuestError(EINVAL)
-    space.host.advise(piece.place, piece.length, MADV_REMOVE)
+    first = space.backing.round_host(piece.place)
+    last = (piece.place + piece.length) & -space.host.page
+    if first < last:
+        space.host.advise(first, last - first, MADV_REMOVE)
+    else:
+        first = last = piece.place
+    # Guest pages that share a host page with others: a hole reads as zeroes.
+    for start, end in ((piece.place, first), (last, piece.place + piece.length)):
+        if start < end:
+            space.host.write(start, bytes(end - start))
     space.rewritten(piece)
 
 
@@ -219,7 +232,11 @@ def _populate(space: "AddressSpace", piece: Area, what: int) -> None:
     perms = space.perms(piece.prot)
     wanted = PROT_READ if what == MADV_POPULATE_READ else PROT_WRITE
     if piece.flags & SPECIAL or not perms & wanted:
-        raise GuestError(EINVAL if piece.flags & SPECIAL else ENOMEM)
+        raise GuestError(EINVAL)
+    if piece.flags & WINDOWED and paging.store_of(piece).followed:
+        if not paging.own_page(space, piece.start, piece.end, wanted):
+            raise GuestError(EFAULT)
+        return
     if piece.flags & BACKED:
         space.host.advise(*space.backing.whole(piece.place, piece.length), what)
 

@@ -8,6 +8,10 @@ to the guest page (this file never asks for its size). Neighbours that differ in
 from _collections_abc import Callable, Iterator
 from bisect import bisect_left, bisect_right
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.memory.windows import Store
+
 SHARED = 1 << 0  # MAP_SHARED of a writable file, or of memory: stores are seen by others
 MAYSHARE = (
     1 << 1
@@ -34,8 +38,11 @@ FIXED_BYTES = (
     1 << 18
 )  # lies in host memory that is not ours to unmap page by page (reserved for sub-page backing)
 
+WINDOWED = 1 << 19  # a file in a window of windows.py: `place` is the window's, unless COPIED
+COPIED = 1 << 20  # private pages of a WINDOWED area that are no longer the page cache's
+
 # Bookkeeping of ours: two areas that differ only in these are one line of /proc/PID/maps.
-INTERNAL = BACKED | WRITTEN | FIXED_BYTES
+INTERNAL = BACKED | WRITTEN | FIXED_BYTES | WINDOWED | COPIED
 
 
 class File:
@@ -46,7 +53,7 @@ class File:
     may change without the times telling.
     """
 
-    __slots__ = ("ctime", "dev", "ino", "mtime", "name", "size", "sized", "stable")
+    __slots__ = ("ctime", "dev", "ino", "mtime", "name", "size", "sized", "stable", "store")
 
     def __init__(
         self,
@@ -68,6 +75,7 @@ class File:
         self.mtime = mtime
         self.ctime = ctime
         self.stable = stable
+        self.store: Store | None = None  # of its WINDOWED areas
 
     def __repr__(self) -> str:
         return f"File({self.dev:#x}:{self.ino} {self.name!r} {self.size})"
@@ -82,6 +90,7 @@ class File:
             and self.size == other.size
             and self.mtime == other.mtime
             and self.ctime == other.ctime
+            and self.store is other.store
         )
 
 
@@ -212,6 +221,17 @@ class AreaMap:
         if low < 0 or self._areas[low].end <= start:
             low += 1
         return low, bisect_left(self._starts, end, low)
+
+    def extent(self, area: Area) -> int:
+        """Where the kernel's area ends that this one is the first part of: parts that differ only in our own
+        bookkeeping count as one."""
+        index = bisect_left(self._starts, area.start)
+        while index + 1 < len(self._areas):
+            following = self._areas[index + 1]
+            if not self._areas[index].continues(following, INTERNAL, False):
+                break
+            index += 1
+        return self._areas[index].end
 
     def overlapping(self, start: int, end: int) -> list[Area]:
         """The areas that share a byte with [start, end), whole."""

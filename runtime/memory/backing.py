@@ -5,225 +5,28 @@ byte is its guest address; it lies in a *window* (a piece of the arena's upper h
 lower half, or when the host page is larger than the guest page and the area cannot share host pages with its
 neighbours.
 
-The host is asked through `HostMemory`, so that every pair of page sizes can be tested on any machine. Host permissions
-are a superset of the guest's: private memory is readable and writable on the host, shared file memory as its descriptor
-allows. The page table alone knows what the guest may do.
+Host permissions are a superset of the guest's: private memory is readable and writable on the host, shared file memory
+as its descriptor allows. The page table alone knows what the guest may do.
 """
 
 from bisect import bisect_left, bisect_right
-from os import close, fstat, pipe, read, readlink, write
-from stat import S_ISREG
-from time import time_ns
 
-from runtime import _core
-from runtime.abi.errors import EBADF, EFAULT, EINVAL, ENOMEM, GuestError
-from runtime.abi.linux import F_GETFL, O_ACCMODE, O_PATH
-from runtime.memory.areas import BACKED, MAYSHARE, NORESERVE, Area, File
+from runtime.abi.errors import ENOMEM, GuestError
+from runtime.memory.areas import BACKED, MAYSHARE, NORESERVE, WINDOWED, Area
 from runtime.memory.flags import (
     MADV_DONTNEED,
     MAP_ANONYMOUS,
-    MAP_FIXED,
     MAP_NORESERVE,
     MAP_PRIVATE,
-    MREMAP_DONTUNMAP,
-    MREMAP_FIXED,
-    MREMAP_MAYMOVE,
-    PROT_NONE,
     PROT_READ,
     PROT_WRITE,
-    SHM_REMAP,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Protocol
 
-    class HostMemory(Protocol):
-        """The host's memory calls on one arena. Offsets and lengths are multiples of `page`; failures are
-        GuestError."""
-
-        page: int  # bytes of a host page
-        size: int  # bytes of the arena
-
-        def map(self, offset: int, length: int, prot: int, flags: int, fd: int, start: int) -> None:
-            """mmap(MAP_FIXED) at the arena offset; `start` is the file offset."""
-
-        def release(self, offset: int, length: int) -> None:
-            """Back to an inaccessible reservation."""
-
-        def move(self, old: int, old_length: int, new: int, new_length: int, copy: bool) -> None:
-            """Move mapped memory with its contents (mremap). With `copy` (shared memory only) the old place keeps it
-            until it is released; without, the old place is left as a reservation. Lengths may differ."""
-
-        def advise(self, offset: int, length: int, advice: int) -> None: ...
-        def sync(self, offset: int, length: int, flags: int) -> None: ...
-        def resident(self, offset: int, length: int) -> bytes:
-            """One byte per host page, bit 0: resident (mincore)."""
-
-        def lock(self, offset: int, length: int, flags: int) -> None: ...
-        def unlock(self, offset: int, length: int) -> None: ...
-        def attach(self, offset: int, shmid: int, flags: int) -> None:
-            """shmat over the reservation at the offset (SHM_REMAP)."""
-
-        def read(self, offset: int, length: int) -> bytes: ...
-        def write(self, offset: int, data: bytes) -> None: ...
-        def describe(self, fd: int) -> "Descriptor":
-            """What mmap must know of an open descriptor. GuestError(EBADF)."""
-
-
-class Descriptor:
-    """An open file as mmap sees it: `mode` as st_mode, `access` the O_ACCMODE bits, `append` O_APPEND."""
-
-    __slots__ = ("access", "append", "file", "mode", "path_only")
-
-    def __init__(
-        self, *, mode: int, access: int, append: bool, path_only: bool, file: File
-    ) -> None:
-        self.mode = mode
-        self.access = access
-        self.append = append
-        self.path_only = path_only
-        self.file = file
-
-
-O_APPEND = 0o2000
-PIPE_BYTES = 1 << 12  # always fits an empty pipe, also one at the user's pipe limit
-# A file changed so lately that a further change could leave its times as they are (they tick with the host's timer).
-RACY_NS = 20_000_000
-
-
-class ArenaHost:
-    """HostMemory on a real arena of the native core."""
-
-    __slots__ = ("_arena", "_base", "_call", "page", "size")
-
-    def __init__(self, arena: "_core.Arena") -> None:
-        self._arena = arena
-        self._base = arena.base
-        self._call = _core.quick_syscall
-        self.page = _core.HOST_PAGE
-        self.size = arena.size
-
-    def _do(self, name: str, *args: int | bytes | bytearray) -> int:
-        result = self._call(_core.SYS[name], *args)
-        if result < 0:
-            raise GuestError(-result)
-        return result
-
-    def map(self, offset: int, length: int, prot: int, flags: int, fd: int, start: int) -> None:
-        self._do("mmap", self._base + offset, length, prot, flags | MAP_FIXED, fd, start)
-
-    def release(self, offset: int, length: int) -> None:
-        flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-        self.map(offset, length, PROT_NONE, flags, -1, 0)
-
-    def move(self, old: int, old_length: int, new: int, new_length: int, copy: bool) -> None:
-        source, target = self._base + old, self._base + new
-        flags = MREMAP_MAYMOVE | MREMAP_FIXED
-        if copy:
-            self._do("mremap", source, 0, new_length, flags, target)
-            return
-        if new_length < old_length:
-            self.release(old + new_length, old_length - new_length)
-            old_length = new_length
-        result = -EINVAL
-        if old_length == new_length:
-            # The old place must not become a hole for a moment: another thread's malloc could take it.
-            keep = flags | MREMAP_DONTUNMAP
-            result = self._call(_core.SYS["mremap"], source, old_length, new_length, keep, target)
-        if result == -EINVAL:
-            result = self._call(_core.SYS["mremap"], source, old_length, new_length, flags, target)
-        if result == -EFAULT and old_length > self.page:
-            # It is several mappings to the host, which does not merge all that could be one and (before Linux 6.17, or
-            # where it grows) moves only one at a time. Where they end nobody says, without /proc.
-            half = (old_length // 2) & -self.page
-            self.move(old, half, new, half, False)
-            self.move(old + half, old_length - half, new + half, new_length - half, False)
-            return
-        if result < 0:
-            raise GuestError(-result)
-        self.release(old, old_length)
-
-    def advise(self, offset: int, length: int, advice: int) -> None:
-        self._do("madvise", self._base + offset, length, advice)
-
-    def sync(self, offset: int, length: int, flags: int) -> None:
-        self._do("msync", self._base + offset, length, flags)
-
-    def resident(self, offset: int, length: int) -> bytes:
-        vector = bytearray(-(-length // self.page))
-        self._do("mincore", self._base + offset, length, vector)
-        return bytes(vector)
-
-    def lock(self, offset: int, length: int, flags: int) -> None:
-        self._do("mlock2", self._base + offset, length, flags)
-
-    def unlock(self, offset: int, length: int) -> None:
-        self._do("munlock", self._base + offset, length)
-
-    def attach(self, offset: int, shmid: int, flags: int) -> None:
-        self._do("shmat", shmid, self._base + offset, flags | SHM_REMAP)
-
-    def read(self, offset: int, length: int) -> bytes:
-        # A pipe carries the bytes: the kernel checks the address, so nothing here can raise a host signal.
-        reader, writer = pipe()
-        try:
-            parts = []
-            while length:
-                count = self._do("write", writer, self._base + offset, min(length, PIPE_BYTES))
-                parts.append(read(reader, count))
-                offset += count
-                length -= count
-            return b"".join(parts)
-        finally:
-            close(reader)
-            close(writer)
-
-    def write(self, offset: int, data: bytes) -> None:
-        reader, writer = pipe()
-        try:
-            while data:
-                count = write(writer, data[:PIPE_BYTES])
-                self._do("read", reader, self._base + offset, count)
-                offset += count
-                data = data[count:]
-        finally:
-            close(reader)
-            close(writer)
-
-    def describe(self, fd: int) -> Descriptor:
-        return describe(fd)
-
-
-def describe(fd: int) -> Descriptor:
-    """What mmap must know of a host descriptor. GuestError(EBADF)."""
-    try:
-        status = fstat(fd)
-        flags = _core.quick_syscall(_core.SYS["fcntl"], fd, F_GETFL)
-    except (OSError, ValueError, OverflowError):
-        raise GuestError(EBADF) from None
-    try:
-        name = readlink(b"/proc/self/fd/%d" % fd)
-    except OSError:
-        name = b""
-    changed = max(status.st_mtime_ns, status.st_ctime_ns)
-    return Descriptor(
-        mode=status.st_mode,
-        access=flags & O_ACCMODE,
-        append=bool(flags & O_APPEND),
-        path_only=bool(flags & O_PATH),
-        file=File(
-            dev=status.st_dev,
-            ino=status.st_ino,
-            name=name,
-            size=status.st_size,
-            mtime=status.st_mtime_ns,
-            ctime=status.st_ctime_ns,
-            sized=S_ISREG(status.st_mode),
-            stable=changed + RACY_NS < time_ns(),
-        ),
-    )
+    from runtime.memory.host import HostMemory
 
 
 class Intervals:
@@ -267,6 +70,14 @@ class Intervals:
         low = bisect_right(self._ends, start)
         return low < len(self._starts) and self._starts[low] < end
 
+    def claim(self, start: int, end: int) -> bool:
+        """Remove [start, end) if all of it is there."""
+        index = bisect_right(self._starts, start) - 1
+        if index < 0 or self._ends[index] < end:
+            return False
+        self.discard(start, end)
+        return True
+
     def take(self, length: int) -> int:
         """Remove the lowest run of `length` and return its start; -1 when there is none."""
         for start, end in zip(self._starts, self._ends, strict=True):
@@ -282,27 +93,78 @@ class Backing:
     Every method takes guest-page aligned lengths; what the host gets is host-page aligned.
     """
 
-    __slots__ = ("_busy", "_windows", "host", "linear", "page", "small")
+    __slots__ = ("_busy", "_copies", "_upper", "_windows", "host", "linear", "page", "small")
 
     def __init__(self, host: "HostMemory", page: int) -> None:
         self.host = host
-        self.page = page
         self.linear = host.size // 2  # guest addresses below are their own arena offsets
-        self.small = page < host.page  # several guest pages share a host page
-        self._windows = Intervals((self.linear, host.size))  # free part of the upper half
+        self._upper = host.size - host.size // 8  # single pages above, which may share a host page
+        self._begin(page)
+
+    def _begin(self, page: int) -> None:
+        self.page = page
+        self.small = page < self.host.page  # several guest pages share a host page
+        self._windows = Intervals((self.linear, self._upper))  # free part of the upper half
+        self._copies = Intervals((self._upper, self.host.size))
         self._busy = Intervals()  # arena bytes in use, kept only when host pages are shared
 
-    def reset(self) -> None:
-        """Everything back to a reservation, in one host call."""
+    def reset(self, page: int) -> None:
+        """Everything back to a reservation, in one host call; `page` is the next guest's."""
         self.host.release(0, self.host.size)
-        self._windows = Intervals((self.linear, self.host.size))
-        self._busy = Intervals()
+        self._begin(page)
 
-    def _window(self, length: int) -> int:
+    def round_window(self, length: int) -> int:
+        """Windows are whole host pages and whole guest pages."""
+        unit = max(self.page, self.host.page)
+        return (length + unit - 1) & -unit
+
+    def window(self, length: int, seed: int = -1) -> int:
+        """A free part of the upper half, without memory; ENOMEM. `seed`: the same place for the same file, whichever
+        program maps it, so that its translations are found again."""
+        length = self.round_window(length)
+        if seed >= 0:
+            slots = (self._upper - self.linear) // length
+            for _ in range(4 if slots else 0):
+                seed = (seed * 0x5851F42D4C957F2D + 0x14057B7EF767814F) & ((1 << 64) - 1)
+                place = self.linear + (seed >> 20) % slots * length
+                if self._windows.claim(place, place + length):
+                    return place
         place = self._windows.take(length)
         if place < 0:
             raise GuestError(ENOMEM)
         return place
+
+    def give_back(self, place: int, length: int, mapped: bool = True) -> None:
+        """Free a window; `mapped`: its host memory too."""
+        if mapped:
+            self.host.release(place, length)
+        self._windows.add(place, place + self.round_window(length))
+
+    def copy_place(self) -> int:
+        """Host memory for one private guest page that is about to be written whole; ENOMEM."""
+        place = self._copies.take(self.page)
+        if place < 0:
+            raise GuestError(ENOMEM)
+        first, last = self._own(place, self.page) if self.small else (place, place + self.page)
+        if first < last:
+            try:
+                kind = MAP_PRIVATE | MAP_ANONYMOUS
+                self.host.map(first, last - first, PROT_READ | PROT_WRITE, kind, -1, 0)
+            except GuestError:
+                self._copies.add(place, place + self.page)
+                raise
+        if self.small:
+            self._busy.add(place, place + self.page)
+        return place
+
+    def drop_copy(self, place: int, length: int) -> None:
+        """Give up pages of copy_place."""
+        if self.small:
+            self._busy.discard(place, place + length)
+        first, last = self._own(place, length) if self.small else (place, place + length)
+        if first < last:
+            self.host.release(first, last - first)
+        self._copies.add(place, place + length)
 
     def is_linear(self, guest: int, length: int, exclusive: bool) -> bool:
         """Where `place` would put it. `exclusive`: its host pages cannot hold anything else (files, shared memory)."""
@@ -312,13 +174,13 @@ class Backing:
         """(arena offset, whether host memory is there) for memory nobody may touch yet (PROT_NONE)."""
         if guest + length <= self.linear:
             return guest, False
-        place = self._window(self._round(length))
+        place = self.window(self.round_host(length))
         if self.small:
             # Later calls could not tell the unused rest of a host page from a reserved one.
             self.anonymous(length, place, MAP_NORESERVE)
         return place, self.small
 
-    def _round(self, length: int) -> int:
+    def round_host(self, length: int) -> int:
         return (length + self.host.page - 1) & -self.host.page
 
     def anonymous(self, length: int, place: int, flags: int) -> None:
@@ -339,7 +201,7 @@ class Backing:
     def private(self, guest: int, length: int, flags: int) -> int:
         """Private zero memory for the guest; returns its arena offset. `flags` as for `anonymous`."""
         linear = guest + length <= self.linear
-        place = guest if linear else self._window(self._round(length))
+        place = guest if linear else self.window(self.round_host(length))
         try:
             self.anonymous(length, place, flags)
         except GuestError:
@@ -357,31 +219,22 @@ class Backing:
         in use."""
         unit = self.host.page
         end = place + length
-        first, last = place & -unit, self._round(end)
+        first, last = place & -unit, self.round_host(end)
         if first < place and self._busy.touches(first, place):
             first += unit
         if last > end and last > first and self._busy.touches(end, last):
             last -= unit
         return first, max(first, last)
 
-    def cover_tail(self, place: int, start: int, length: int, size: int) -> None:
-        """A host page smaller than the guest's ends the file too early: zero pages from the host's end of a file of
-        `size` bytes to the guest's. `place` is where `length` bytes from file offset `start` are mapped."""
-        first = max(self._round(size) - start, 0)
-        last = min(((size + self.page - 1) & -self.page) - start, length)
-        if first < last:
-            access, kind = PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS
-            self.host.map(place + first, last - first, access, kind, -1, 0)
-
     def exclusive(self, guest: int, length: int, prot: int, flags: int, fd: int, start: int) -> int:
         """Map a file or shared memory for the guest; returns its arena offset. `start`: file offset,
         guest-page aligned."""
         lead = start & (self.host.page - 1)
-        size = self._round(lead + length) if self.small else length
+        size = self.round_host(lead + length) if self.small else length
         if self.is_linear(guest, length, True):
             place = guest
         else:
-            place = self._window(self._round(size))
+            place = self.window(self.round_host(size))
         try:
             self.host.map(place, size, prot, flags, fd, start - lead)
         except GuestError:
@@ -394,9 +247,9 @@ class Backing:
     def attach(self, guest: int, length: int, shmid: int, flags: int) -> int:
         """Attach a System V segment for the guest; returns its arena offset."""
         place = guest
-        size = self._round(length)
+        size = self.round_host(length)
         if not self.is_linear(guest, length, True):
-            place = self._window(size)
+            place = self.window(size)
         try:
             self.host.attach(place, shmid, flags)
         except GuestError:
@@ -410,7 +263,7 @@ class Backing:
         """A host call on the range failed, perhaps half way."""
         self.host.release(place, size)
         if place >= self.linear:
-            self._windows.add(place, place + self._round(size))
+            self._windows.add(place, place + self.round_host(size))
 
     def drop(self, place: int, length: int, backed: bool) -> None:
         """The guest no longer has these bytes of the arena. `backed`: host memory was mapped there."""
@@ -428,6 +281,8 @@ class Backing:
     def transfer(self, old: Area, target: int, length: int, keep: bool) -> int:
         """Move an area's memory (mremap) for guest addresses [target, target + length); returns its arena offset.
         Shared memory with an empty `old` is duplicated from old.place. `keep`: zero memory stays at the old place."""
+        if old.flags & WINDOWED:
+            return old.place  # it has nothing to do with the guest address
         if not old.flags & BACKED:
             place, _backed = self.reserve(target, length)
             if not keep:
@@ -443,7 +298,7 @@ class Backing:
     def _carry(self, old: Area, place: int, length: int, keep: bool, spare: int) -> None:
         """Move the bytes of private zero memory into the memory that is already at `place`."""
         if self.small and (old.place | place | length) & (self.host.page - 1):
-            self.host.write(place, self.host.read(old.place, length))
+            self.host.copy(old.place, place, length)
             if keep:
                 self._zero(old.place, old.place + length)
             else:
@@ -461,11 +316,13 @@ class Backing:
             return old.place
         unit = self.host.page
         lead = old.place & (unit - 1) if self.small else 0
-        size = self._round(lead + length) if self.small else length
+        size = self.round_host(lead + length) if self.small else length
         copy = bool(old.flags & MAYSHARE)
-        place = target if self.is_linear(target, length, True) else self._window(self._round(size))
+        place = (
+            target if self.is_linear(target, length, True) else self.window(self.round_host(size))
+        )
         first = old.place - lead
-        extent = self._round(lead + old.length) if self.small else old.length
+        extent = self.round_host(lead + old.length) if self.small else old.length
         try:
             if (
                 not copy
@@ -474,9 +331,9 @@ class Backing:
             ):
                 # A neighbour has a part of the host page: a private file's bytes can only be copied.
                 self.host.map(place, size, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-                self._copy_pages(old.place, place + lead, min(old.length, length))
+                self.host.copy(old.place, place + lead, min(old.length, length))
             else:
-                self._move_file(old, first, extent, place, size, copy)
+                self.host.move(first, extent, place, size, copy)
         except GuestError:
             self._abandon(place, size)
             raise
@@ -485,41 +342,6 @@ class Backing:
         if old.length:
             self.drop(old.place, old.length, True)
         return place + lead
-
-    def _move_file(
-        self, old: Area, source: int, extent: int, place: int, size: int, copy: bool
-    ) -> None:
-        """Move host pages of a file, and the zero pages of cover_tail, which the host has as a mapping of their own."""
-        move = self.host.move
-        file = old.file
-        if file is None or not file.sized or self.page <= self.host.page:
-            move(source, extent, place, size, copy)
-            return
-        first = max(self._round(file.size) - old.offset, 0)
-        last = min(((file.size + self.page - 1) & -self.page) - old.offset, extent)
-        if first >= last:
-            move(source, extent, place, size, copy)
-            self.cover_tail(place, old.offset, size, file.size)
-            return
-        rest = extent - last
-        if copy:
-            move(source, extent, place, size, True)
-            self.cover_tail(place, old.offset, size, file.size)
-            self.host.write(place + first, self.host.read(source + first, last - first))
-            return
-        move(source, first, place, first if rest else size, False)
-        move(source + first, last - first, place + first, last - first, False)
-        if rest:
-            move(source + last, rest, place + last, size - last, False)
-
-    def _copy_pages(self, source: int, target: int, length: int) -> None:
-        """Copy what can be read; pages beyond the end of the file stay zero (the page table guards them)."""
-        for done in range(0, length, self.page):
-            try:
-                data = self.host.read(source + done, self.page)
-            except GuestError:
-                continue
-            self.host.write(target + done, data)
 
     def advise_zero(self, place: int, length: int) -> None:
         """Private zero memory back to zero (MADV_DONTNEED), also where a host page is shared with neighbours."""
@@ -537,7 +359,7 @@ class Backing:
             self.host.advise(place, length, MADV_DONTNEED)
             return
         unit = self.host.page
-        start, end = place & -unit, self._round(place + length)
+        start, end = place & -unit, self.round_host(place + length)
         kept = []
         for at in (*range(start, place, self.page), *range(place + length, end, self.page)):
             if self._busy.touches(at, at + self.page):
@@ -553,4 +375,4 @@ class Backing:
     def whole(self, place: int, length: int) -> tuple[int, int]:
         """(offset, length) of all host pages that hold bytes of the range, for calls that may touch neighbours."""
         start = place & -self.host.page
-        return start, self._round(place + length) - start
+        return start, self.round_host(place + length) - start

@@ -15,7 +15,7 @@ from runtime.abi.errors import (
     EPERM,
     GuestError,
 )
-from runtime.memory import advice
+from runtime.memory import advice, paging
 from runtime.memory.areas import (
     BACKED,
     GROWSDOWN,
@@ -23,10 +23,10 @@ from runtime.memory.areas import (
     MAYSHARE,
     NORESERVE,
     SHARED,
+    WINDOWED,
     WRITTEN,
     Area,
 )
-from runtime.memory.backing import Descriptor
 from runtime.memory.flags import (
     CAP_IPC_LOCK,
     MAP_32BIT,
@@ -52,6 +52,7 @@ from runtime.memory.flags import (
     RLIMIT_DATA,
     RLIMIT_MEMLOCK,
 )
+from runtime.memory.host import Descriptor
 from runtime.memory.limits import WRAP
 
 TYPE_CHECKING = False
@@ -240,12 +241,13 @@ def establish(space: "AddressSpace", area: Area, fd: int, descriptor: Descriptor
     linear = not reservation and space.backing.is_linear(start, length, not anonymous)
     # Sub-page memory is counted, so it has to be given up before it is taken again.
     linear = linear and not space.backing.small
+    linear = linear and not (descriptor is not None and windowed(space, area))
     old = space.areas.remove(start, area.end)
     if old and not linear:
         space.table.remove(start, length)
     space.discard(old, start, area.end, linear)
     try:
-        _fill(space, area, fd, anonymous, reservation)
+        _fill(space, area, fd, descriptor, anonymous, reservation)
     except GuestError:
         if linear:
             space.table.remove(start, length)
@@ -253,7 +255,8 @@ def establish(space: "AddressSpace", area: Area, fd: int, descriptor: Descriptor
         raise
     if area.prot & PROT_WRITE and area.file is not None and private:
         area.flags |= WRITTEN
-    space.translations.replaced(area.place, length)
+    if not area.flags & WINDOWED:
+        space.translations.replaced(area.place, length)
     space.show(area)
     flags = area.flags
     place = area.place
@@ -262,7 +265,22 @@ def establish(space: "AddressSpace", area: Area, fd: int, descriptor: Descriptor
         advice.lock_host(space, place, length, flags)
 
 
-def _fill(space: "AddressSpace", area: Area, fd: int, anonymous: bool, reservation: bool) -> None:
+def windowed(space: "AddressSpace", area: Area) -> bool:
+    """Whether a file lies in the window that all its mappings share (windows.py): a private mapping does not need it
+    where the host's page is the guest's."""
+    if area.file is None or not area.file.sized:
+        return False
+    return bool(area.flags & MAYSHARE) or space.page != space.host.page
+
+
+def _fill(
+    space: "AddressSpace",
+    area: Area,
+    fd: int,
+    descriptor: Descriptor | None,
+    anonymous: bool,
+    reservation: bool,
+) -> None:
     """Get host memory for a new area and record its place."""
     backing = space.backing
     start, length = area.start, area.length
@@ -275,6 +293,13 @@ def _fill(space: "AddressSpace", area: Area, fd: int, anonymous: bool, reservati
     if anonymous:
         area.place = backing.private(start, length, spare)
         return
+    shared = bool(area.flags & MAYSHARE)
+    file = area.file
+    if descriptor is not None and windowed(space, area):
+        assert file is not None
+        changing = descriptor.access != 0
+        paging.establish(space, area, fd, file, shared, bool(area.flags & SHARED), changing)
+        return
     access = PROT_READ | PROT_WRITE
     kind = MAP_PRIVATE | spare
     if area.flags & MAYSHARE:
@@ -283,5 +308,3 @@ def _fill(space: "AddressSpace", area: Area, fd: int, anonymous: bool, reservati
     if fd < 0:
         kind |= MAP_ANONYMOUS
     area.place = backing.exclusive(start, length, access, kind, fd, area.offset)
-    if area.file is not None and area.file.sized and space.page > space.host.page:
-        backing.cover_tail(area.place, area.offset, length, area.file.size)

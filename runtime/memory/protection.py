@@ -1,7 +1,8 @@
 """mprotect(2): checks in the order of mm/mprotect.c. The host hears of it only when a reservation comes to life."""
 
 from runtime.abi.errors import EACCES, EINVAL, ENOMEM, GuestError
-from runtime.memory.areas import BACKED, GROWSDOWN, MAYSHARE, NORESERVE, WRITTEN, Area
+from runtime.memory import paging
+from runtime.memory.areas import BACKED, GROWSDOWN, MAYSHARE, NORESERVE, WINDOWED, WRITTEN, Area
 from runtime.memory.flags import (
     MAP_NORESERVE,
     PROT_ACCESS,
@@ -69,7 +70,7 @@ def _reprotect(space: "AddressSpace", piece: Area, prot: int) -> None:
     perms = space.perms(prot)
     flags = piece.flags
     private_file = piece.file is not None and not flags & MAYSHARE
-    if prot & PROT_WRITE and private_file:
+    if prot & PROT_WRITE and private_file and not flags & WINDOWED:
         flags |= WRITTEN
     if perms and not flags & BACKED:
         spare = MAP_NORESERVE if flags & NORESERVE or not prot & PROT_WRITE else 0
@@ -84,6 +85,7 @@ def _reprotect(space: "AddressSpace", piece: Area, prot: int) -> None:
         area.flags = flags
 
     space.areas.change(piece.start, piece.end, alter)
+    perms = paging.granted(space, piece)
     if perms & PROT_WRITE:
         space.translations.written(piece.place, piece.length)
     if perms & PROT_EXEC:

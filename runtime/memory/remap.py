@@ -1,7 +1,8 @@
 """mremap(2): checks in the order of mm/mremap.c; memory moves inside the arena by the host's own mremap."""
 
 from runtime.abi.errors import EAGAIN, EFAULT, EINVAL, ENOMEM, GuestError
-from runtime.memory.areas import BACKED, LOCKED, MAYSHARE, NORESERVE, SPECIAL, Area
+from runtime.memory import paging
+from runtime.memory.areas import BACKED, LOCKED, MAYSHARE, NORESERVE, SPECIAL, WINDOWED, Area
 from runtime.memory.flags import (
     CAP_IPC_LOCK,
     MAP_NORESERVE,
@@ -41,7 +42,9 @@ def mremap(
             _cut_tail(space, address, length, old_length)
         return address
     area = _growable(space, address, old_length, length, 0)
-    if old_length == area.end - address and _grow_in_place(space, area, address, length):
+    last = space.areas.find(address + old_length - 1) if old_length else None
+    whole = old_length == space.areas.extent(area) - address
+    if last is not None and whole and _grow_in_place(space, last, address, length):
         return address
     if not flags & MREMAP_MAYMOVE:
         raise GuestError(ENOMEM)
@@ -65,13 +68,14 @@ def _growable(
     area = space.areas.find(address)
     if area is None:
         raise GuestError(EFAULT)
+    area_end = space.areas.extent(area)
     if not old_length and not area.flags & MAYSHARE:
         raise GuestError(EINVAL)
     if flags & MREMAP_DONTUNMAP and area.flags & SPECIAL:
         raise GuestError(EINVAL)
     if flags & MREMAP_DONTUNMAP and area.file is not None:
         raise GuestError(EINVAL)  # as kernels before 5.13: only private anonymous memory
-    if old_length > area.end - address:
+    if old_length > area_end - address:
         raise GuestError(EFAULT)
     if length == old_length:
         return area
@@ -127,7 +131,8 @@ def _grow_in_place(space: "AddressSpace", area: Area, address: int, length: int)
     tail.offset = area.offset + area.length if area.file is not None else 0
     if not extend(space, area, tail):
         return False
-    space.translations.replaced(tail.place, tail.length)
+    if not tail.flags & WINDOWED:
+        space.translations.replaced(tail.place, tail.length)
     space.show(tail)
     space.areas.insert(tail)
     return True
@@ -135,6 +140,8 @@ def _grow_in_place(space: "AddressSpace", area: Area, address: int, length: int)
 
 def extend(space: "AddressSpace", area: Area, tail: Area) -> bool:
     """Host memory for `tail`, which continues `area`. False when that needs a move (a file: its descriptor is gone)."""
+    if area.flags & WINDOWED:
+        return paging.extend(space, tail)
     if not area.flags & BACKED:
         tail.place, backed = space.backing.reserve(tail.start, tail.length)
         tail.flags |= BACKED if backed else 0
@@ -154,28 +161,60 @@ def _move(
     source = space.areas.find(address)
     if source is None:
         raise GuestError(EFAULT)
-    moved = source.part(address, address + max(old_length, space.page))
-    moved.end = moved.start + old_length
-    if old_length:
-        # Nobody may touch the old place while its memory moves.
-        space.table.remove(address, old_length)
+    if not old_length:
+        piece = source.part(address, address + space.page)
+        piece.end = piece.start
+        _move_piece(space, piece, target, length, False)
+        return
+    # Nobody may touch the old place while its memory moves.
+    space.table.remove(address, old_length)
+    pieces = space.areas.pieces(address, address + old_length)
     try:
-        place = space.backing.transfer(moved, target, length, keep)
-    except GuestError:
+        for number, piece in enumerate(pieces):
+            start = target + piece.start - address
+            end = target + length if number == len(pieces) - 1 else start + piece.length
+            _move_piece(space, piece, start, end - start, keep)
+    finally:
+        # What stays, by request or because the host had no more memory.
         for piece in space.areas.pieces(address, address + old_length):
             space.show(piece)
-        raise
+
+
+def _move_piece(space: "AddressSpace", moved: Area, target: int, length: int, keep: bool) -> None:
+    """Move a part of an area, which is the whole of what differs in our own bookkeeping from its neighbours. An empty
+    one is duplicated."""
+    more = length - moved.length
     new = moved.part(moved.start, moved.end)
-    new.start, new.end, new.place = target, target + length, place
-    if old_length:
+    new.start, new.end = target, target + length
+    if moved.flags & WINDOWED:
+        _move_windowed(space, moved, new, more)
+        return
+    new.place = space.backing.transfer(moved, target, length, keep)
+    if moved.length:
         if new.flags & BACKED:
-            space.translations.replaced(moved.place, old_length)
+            space.translations.replaced(moved.place, moved.length)
         if not keep:
-            space.areas.remove(address, address + old_length)
+            space.areas.remove(moved.start, moved.end)
     if new.flags & BACKED:
-        space.translations.replaced(place, length)
+        space.translations.replaced(new.place, length)
     space.show(new)
     space.areas.insert(new)
-    if keep:
-        for piece in space.areas.pieces(address, address + old_length):
-            space.show(piece)
+
+
+def _move_windowed(space: "AddressSpace", moved: Area, new: Area, more: int) -> None:
+    """A window has nothing to do with guest addresses: only those change. What is added is the file's, not a copy."""
+    tail = None
+    if more:
+        tail = new.part(new.start, new.end)
+        tail.start = new.start + moved.length
+        tail.offset = new.offset + moved.length
+        if not paging.extend(space, tail):
+            raise GuestError(ENOMEM)
+        new.end = tail.start
+    if moved.length:
+        space.areas.remove(moved.start, moved.end)
+        space.show(new)
+        space.areas.insert(new)
+    if tail is not None:
+        space.show(tail)
+        space.areas.insert(tail)

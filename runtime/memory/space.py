@@ -13,12 +13,14 @@ from runtime.abi.errors import (
     EPERM,
     GuestError,
 )
-from runtime.memory import advice, growth, mapping, protection, remap, report, sharing
+from runtime.memory import advice, growth, mapping, paging, protection, remap, report, sharing
 from runtime.memory.access import Access
 from runtime.memory.areas import (
     BACKED,
+    COPIED,
     LOCKED,
     MAYSHARE,
+    WINDOWED,
     WRITTEN,
     Area,
     AreaMap,
@@ -35,6 +37,7 @@ from runtime.memory.flags import (
 )
 from runtime.memory.limits import Limits, soft_limit
 from runtime.memory.translations import Identity, Translations
+from runtime.memory.windows import Windows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 
     from runtime._core import PageTable
     from runtime.abi import DataModel
-    from runtime.memory.backing import HostMemory
+    from runtime.memory.host import HostMemory
 
 __all__ = ["AddressSpace", "Limits"]
 
@@ -82,8 +85,9 @@ class AddressSpace:
         self.table = table
         self.host = host
         self.page = limits.page
-        self.access = Access(table, model, limits.page)
+        self.access = Access(table, model, limits.page, self.resolve)
         self.backing = Backing(host, limits.page)
+        self.windows = Windows(self.backing)
         self.translations = Translations(invalidate)
         self.areas = AreaMap(GUARD_PAGES * limits.page)
         self.capable = capable
@@ -172,29 +176,42 @@ class AddressSpace:
     def identity(self, area: Area) -> "Identity | None":
         """What the bytes of an area are, for the engine's translations; None when the file does not tell."""
         file = area.file
-        if file is None or not file.stable or area.flags & (MAYSHARE | WRITTEN):
+        if file is None or not file.stable or area.flags & (MAYSHARE | COPIED):
+            return None
+        if area.flags & WRITTEN and not area.flags & WINDOWED:
             return None
         return (file.dev, file.ino, file.size, file.mtime, file.ctime, area.offset - area.place)
 
     def show(self, area: Area) -> None:
         """Put an area of `areas`, or a part of one, into the page table."""
-        perms = self.perms(area.prot)
+        perms = paging.granted(self, area)
         if perms & PROT_WRITE:
             self.translations.written(area.place, area.length)
         if perms & PROT_EXEC:
             self.translations.executable(area.place, area.length, self.identity(area))
         self.table.install(area.start, area.length, area.place, perms)
-        if self.backing.small and area.file is not None and area.file.sized:
-            # The host's page with the end of the file is larger than the guest's: the host does not know where to stop.
-            beyond = max(area.start, area.start + self.round(area.file.size) - area.offset)
-            if beyond < area.end:
-                self.table.limit(beyond, area.end - beyond)
+        if area.flags & WINDOWED:
+            paging.mark(self, area)
+        elif self.backing.small and area.flags & MAYSHARE:
+            self._mark_shared_memory(area)
+
+    def _mark_shared_memory(self, area: Area) -> None:
+        """Shared anonymous memory keeps its length when a mapping of it grows (mremap); the host rounds it up."""
+        file = area.file
+        if file is None or file.dev != SHARED_MEMORY_DEVICE:
+            return
+        beyond = max(area.start, area.start + self.round(file.size) - area.offset)
+        if beyond < area.end:
+            self.table.limit(beyond, area.end - beyond)
 
     def discard(self, pieces: list[Area], start: int, end: int, linear: bool = False) -> None:
         """Give up the memory of areas already out of the map. With `linear`, [start, end) is about to be replaced by
         linear memory in one host call, which needs no release first."""
         for piece in pieces:
             backed = bool(piece.flags & BACKED)
+            if piece.flags & WINDOWED:
+                paging.discard(self, piece)
+                continue
             if backed:
                 self.translations.replaced(piece.place, piece.length)
             if not (linear and piece.place == piece.start):
@@ -272,9 +289,29 @@ class AddressSpace:
                 if not piece.flags & BACKED or not self.perms(piece.prot) & PROT_READ:
                     break
                 self.translations.executable(piece.place, piece.length, self.identity(piece))
-                self.table.protect(start, self.page, self.perms(piece.prot) | PROT_EXEC)
+                self.table.protect(start, self.page, paging.granted(self, piece) | PROT_EXEC)
                 return True
         return False
+
+    def resolve(self, address: int, access: int, host_bus: bool = False) -> bool:
+        """A fault at this address, for an access of the bits R, W, X: True if memory was put there after all (a stack
+        that grows, a file that grew, a private copy), so that the access can be tried again. `host_bus`: the host's
+        memory itself failed."""
+        with self.lock:
+            return paging.resolve(self, address, access, host_bus)
+
+    def allows(self, address: int, access: int) -> bool:
+        """Whether the file at the address may be accessed like that: a fault all the same is SIGBUS."""
+        with self.lock:
+            area = self.areas.find(address)
+            if area is None or not area.flags & WINDOWED:
+                return False
+            return not access & ~self.perms(area.prot)
+
+    def resized(self, everything: bool = True) -> None:
+        """Files may have changed their lengths. Without `everything`: only those that others may change."""
+        with self.lock:
+            paging.recheck(self, everything)
 
     def mremap(
         self, address: int, old_length: int, length: int, flags: int, target: int = 0
@@ -414,13 +451,19 @@ class AddressSpace:
             self.table.clear()
             self.areas.clear()
             self.translations.replaced_all()
-            self.backing.reset()
+            self.windows.reset()
             if limits is not None:
                 self.page = limits.page
-                self.backing.page = limits.page
-                self.backing.small = limits.page < self.host.page
                 self.areas.guard = GUARD_PAGES * limits.page
+            self.backing.reset(self.page)
+            paging.watch(self)
             self._begin(limits or self.limits)
+
+    def poke(self, address: int, data: bytes | bytearray) -> None:
+        """Store in spite of permissions (a vfork child's stores). MemoryFault where nothing is mapped."""
+        with self.lock:
+            paging.own_private(self, address & -self.page, self.round(address + len(data)))
+            self.table.poke(address, data)
 
     def poked(self, address: int, length: int) -> None:
         """Bytes were changed in spite of permissions (ptrace, a breakpoint): they are no longer the file's."""

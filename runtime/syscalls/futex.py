@@ -69,7 +69,7 @@ def host_word(task: "Task", address: int, access: int) -> int:
     """Host address of a futex word. EINVAL when it is not aligned, EFAULT when it can't be accessed."""
     if address % 4:
         raise GuestError(EINVAL)
-    return task.process.table.host(address, 4, access)
+    return task.memory.access.word(address, access)
 
 
 @syscall
@@ -133,12 +133,12 @@ def _wake_op(
 ) -> int:
     """FUTEX_WAKE_OP for a guest of the other byte order. Only one task of a process runs guest code at a time, and
     other processes are met by compare-and-exchange."""
-    table = task.process.table
+    table, access = task.process.table, task.memory.access
     first, second = host_word(task, uaddr, R), host_word(task, uaddr2, W)
     while True:
         raw = table.read_u32(uaddr2)
         value, also = wake_op_result(code, swap32(raw))
-        if table.compare_exchange_u32(uaddr2, raw, swap32(value)) == raw:
+        if access.compare_exchange_u32(uaddr2, raw, swap32(value)) == raw:
             break
     wake_code = WAKE | op & PRIVATE_FLAG
     woken = wait(SYS["futex"], first, wake_code, count, 0, 0, 0)

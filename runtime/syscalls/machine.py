@@ -121,7 +121,7 @@ def _atomic_set(task: "Task", address: int, value: int) -> int:
     wanted = swap32(value) if swap else value & 0xFFFFFFFF
     while True:
         raw = table.read_u32(address)
-        if table.compare_exchange_u32(address, raw, wanted) == raw:
+        if task.memory.access.compare_exchange_u32(address, raw, wanted) == raw:
             return swap32(raw) if swap else raw
 
 

@@ -143,7 +143,7 @@ def _store(task: "Task", host: int, at: int, data: bytes) -> int:
     for offset, count in _pieces(task, at, len(data)):
         part = data[done : done + count]
         try:
-            task.process.table.poke(at + done, part)  # a vfork's journal sees it
+            task.memory.poke(at + done, part)  # a vfork's journal sees it
             got = count
         except MemoryFault:  # not writable for the host either
             got = quick(SYS["pwrite64"], host, part, count, base + offset)

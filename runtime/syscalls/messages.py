@@ -176,7 +176,7 @@ def whole_spans(task: "Task", segments: "list[tuple[int, int]]", access: int) ->
             continue
         try:
             found = task.memory.access.spans(base, length, access)
-        except MemoryFault:
+        except (MemoryFault, GuestError):
             found = []
         spans += found
         missing = length - sum(size for _, size in found)

@@ -5,6 +5,7 @@ kernel finds the waiters, so that guests sharing a mapping meet without our doin
 """
 
 from runtime._core import SYS, MemoryFault, R, W, quick_syscall
+from runtime.abi.errors import GuestError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ def swap32(value: int) -> int:
 
 
 def wake(task: "Task", address: int, count: int) -> int:
-    """FUTEX_WAKE on a guest word, shared between processes as the kernel's own wakes are. MemoryFault."""
-    host = task.process.table.host(address, 4, R)
+    """FUTEX_WAKE on a guest word, shared between processes as the kernel's own wakes are. EFAULT."""
+    host = task.memory.access.word(address, R)
     return quick_syscall(SYS["futex"], host, FUTEX_WAKE, count, 0, 0, 0)
 
 
@@ -37,7 +38,7 @@ def exit_robust_list(task: "Task") -> None:
     head, task.robust_list = task.robust_list, 0
     try:
         _walk(task, head)
-    except MemoryFault:
+    except (MemoryFault, GuestError):
         return
 
 
@@ -52,7 +53,7 @@ def _walk(task: "Task", head: int) -> None:
     size = model.pointer
 
     def word(address: int) -> int:
-        return int.from_bytes(task.process.table.read(address, size), model.endian)
+        return int.from_bytes(task.memory.access.read(address, size), model.endian)
 
     entry = word(head)
     offset = word(head + size)  # from the list's link to the futex word; negative ones wrap
@@ -76,7 +77,7 @@ def _owner_died(task: "Task", address: int, priority_inheritance: bool, pending:
     table = task.process.table
     if address % 4:
         return
-    table.host(address, 4, W)
+    task.memory.access.host(address, 4, W)
     swap = task.arch.model.big
     while True:
         raw = table.read_u32(address)

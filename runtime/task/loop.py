@@ -1,6 +1,6 @@
 """The run loop of one task: run guest code until it stops, deal with the reason, again."""
 
-from runtime._core import ERESTART, MemoryFault, Stop, X
+from runtime._core import ERESTART, MemoryFault, R, Stop, X
 from runtime.abi.errors import GuestError
 from runtime.abi.linux import SIGBUS, SIGILL, SIGSEGV, SIGTRAP, TRAP_BRKPT
 from runtime.task.signals import ACCERR, ADRERR, ILLOPN, MAPERR, deliver, force, rewind
@@ -75,15 +75,9 @@ def end_suspension(task: "Task") -> None:
 def fault(task: "Task", stop: int) -> None:
     """Everything that is not a system call or a kick becomes a signal, unless memory can be made to fit."""
     if stop == Stop.FAULT:
-        address, access, mapped = task.cpu.fault
-        if mapped == 1 and access == X and executable_anyway(task, address):
-            return
-        if mapped == 2:
-            force(task, SIGBUS, ADRERR, address)
-        elif mapped == 1 and address < task.arch.address_top:
-            force(task, SIGSEGV, ACCERR, address)
-        elif mapped or not task.memory.grow(address):  # a commpage is in no area of the kernel's
-            force(task, SIGSEGV, MAPERR, address)
+        memory_fault(task)
+    elif stop == Stop.RESIZED:
+        task.memory.resized(everything=False)
     elif stop == Stop.ILLEGAL:
         if not breakpoint_here(task):
             force(task, SIGILL, ILLOPN, task.cpu.get(task.arch.engine.pc))
@@ -103,9 +97,22 @@ def fault(task: "Task", stop: int) -> None:
         force(task, *known, address, task.cpu.trap)
 
 
-def executable_anyway(task: "Task", address: int) -> bool:
-    """The page has no PROT_EXEC, but the hardware would not know."""
-    return task.arch.readable_executes and task.memory.executed(address)
+def memory_fault(task: "Task") -> None:
+    """An access that the page table does not allow."""
+    address, access, mapped = task.cpu.fault
+    if access == X and task.arch.readable_executes:
+        if mapped == 1 and task.memory.executed(address):
+            return
+        access = R
+    memory = task.memory
+    if memory.resolve(address, access, mapped == 3):
+        return
+    if mapped >= 2 or (mapped and memory.allows(address, access)):
+        force(task, SIGBUS, ADRERR, address)
+    elif mapped and address < task.arch.address_top:
+        force(task, SIGSEGV, ACCERR, address)
+    else:  # a commpage is in no area of the kernel's
+        force(task, SIGSEGV, MAPERR, address)
 
 
 def commpage_call(task: "Task") -> None:

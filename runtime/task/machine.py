@@ -5,7 +5,7 @@ Kept over execve as long as the next program has the same architecture and page 
 
 from runtime._core import SYS, Arena, Cpu, Engine, PageTable, quick_syscall
 from runtime.abi.linux import AT_FDCWD, O_CLOEXEC, PATH_MAX
-from runtime.memory.backing import ArenaHost
+from runtime.memory.host import ArenaHost
 from runtime.memory.space import AddressSpace, Limits
 from runtime.policy import mmap_min_addr
 from runtime.task.limits import has_capability, soft_limit
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from runtime.task.process import Process
     from runtime.task.task import Task
 
-# bytes of host address space: twice what 32-bit guests can address
-ARENA = {32: 1 << 33, 64: 1 << 46}
+ARENA_MOST = 1 << 46  # bytes of host address space for a 64-bit guest
 ARENA_LEAST = {32: 1 << 31, 64: 1 << 34}  # under RLIMIT_AS
 
 
@@ -30,7 +29,10 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
     process.pages = pages
     # ld.so refuses what the architecture's smallest pages would have allowed (syscalls/alignment.py)
     process.watched_libraries = set() if pages.guest > min(arch.page_sizes) else None
-    process.arena = Arena(ARENA[bits], ARENA_LEAST[bits])
+    # Twice what a 32-bit guest can address. For mips that is also all that the engine can: it cuts arena offsets to 32
+    # bits there.
+    size = 2 << (arch.address_top - 1).bit_length() if bits == 32 else ARENA_MOST
+    process.arena = Arena(size, ARENA_LEAST[bits])
     process.table = PageTable(process.arena, pages.engine)
     facts = arch.engine
     process.engine = Engine(
@@ -60,6 +62,7 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
         rlimit=lambda resource: soft_limit(process, resource),
         file_name=lambda fd: file_name(process, fd),
     )
+    process.memory.windows.own_fds = process.reserved_fds
     process.syscalls = process.make_syscalls(arch)
     process.commpage_entries = {
         address: process.syscalls.number(entry)

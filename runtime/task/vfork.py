@@ -76,6 +76,6 @@ def await_release(task: "Task", fd: int) -> None:
         data = received[position + 16 : position + 16 + length]
         position += 16 + length
         try:
-            task.process.table.poke(address, data)
+            task.memory.poke(address, data)
         except MemoryFault:
             task.log(f"vfork: the child's page at {address:#x} is not mapped in the parent")

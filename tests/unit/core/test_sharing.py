@@ -305,7 +305,7 @@ def test_guest_meets_a_cut_file(machine, kind, warm, tmp_path):
     for _ in range(3):
         assert machine.run_at(AT) == Stop.FAULT
         where = 0x200000 + 2 * page + (16 if warm else 8)
-        assert machine.cpu.fault == (where, W if kind == "store" else R, 2)
+        assert machine.cpu.fault == (where, W if kind == "store" else R, 3)
         assert machine.pc == AT + 3 * width
     os.ftruncate(fd, 3 * page)
     assert machine.run_at(AT) == Stop.SYSCALL
@@ -322,7 +322,7 @@ def test_guest_code_in_a_cut_file(machine, tmp_path):
     machine.table.install(0x200000, 2 * page, 0x100000, R | X)
     os.ftruncate(fd, page)
     assert machine.run_at(0x200000 + page) == Stop.FAULT
-    assert machine.cpu.fault == (0x200000 + page, X, 2)
+    assert machine.cpu.fault == (0x200000 + page, X, 3)
     assert machine.pc == 0x200000 + page
     os.ftruncate(fd, 2 * page)
     os.pwrite(fd, CODE[machine.name]["one"], page)

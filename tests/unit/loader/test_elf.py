@@ -17,7 +17,7 @@ from runtime.image import ImageError
 from runtime.loader import elf, stack
 from runtime.loader.stack import Credentials
 from runtime.memory.areas import GROWSDOWN
-from runtime.memory.backing import ArenaHost
+from runtime.memory.host import ArenaHost
 from runtime.memory.limits import Limits
 from runtime.memory.space import AddressSpace
 from runtime.policy import PageSizes, decide

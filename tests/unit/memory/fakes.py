@@ -7,10 +7,11 @@ SIGBUS past a file's end. With the guest's page size it also serves as the model
 from runtime._core import MemoryFault, R, W
 from runtime.abi.errors import EBADF, EFAULT, EINVAL, ENOMEM, GuestError
 from runtime.memory.areas import File
-from runtime.memory.backing import Descriptor
 from runtime.memory.flags import MADV_DONTNEED, MAP_ANONYMOUS, MAP_PRIVATE, PROT_NONE
+from runtime.memory.host import Descriptor
 
 REGULAR = 0o100644
+TRACKED = 1 << 20  # handles of track() are not descriptors of the guest
 
 
 class Beyond(Exception):
@@ -45,6 +46,7 @@ class SimulatedHost:
         self.size = size
         self.pages: dict[int, Page] = {}
         self.files: dict[int, SimulatedFile] = {}
+        self.tracked: dict[int, SimulatedFile] = {}
         self.calls: list[str] = []
 
     def open(self, fd: int, file: SimulatedFile) -> None:
@@ -137,6 +139,35 @@ class SimulatedHost:
         except Beyond:
             raise GuestError(EFAULT) from None
 
+    def copy(self, source: int, target: int, length: int) -> int:
+        for done in range(0, length, self.page):
+            part = min(length - done, self.page - (source + done) % self.page)
+            try:
+                self.store(target + done, self.load(source + done, part))
+            except Beyond:
+                return done
+        return length
+
+    def track(self, fd: int) -> int:
+        handle = TRACKED + fd
+        while handle in self.tracked:
+            handle += 1000
+        self.tracked[handle] = self.files[fd]
+        return handle
+
+    def length(self, handle: int) -> int:
+        return len(self.tracked[handle].data)
+
+    def untrack(self, handle: int) -> None:
+        del self.tracked[handle]
+
+    def truncated(self, file: SimulatedFile) -> None:
+        """The file was cut: what was copied from past its end is gone with it."""
+        end = -(-len(file.data) // self.page) * self.page
+        for page in self.pages.values():
+            if page.file is file and page.start >= end:
+                page.data = None
+
     def describe(self, fd: int) -> Descriptor:
         if fd not in self.files:
             raise GuestError(EBADF)
@@ -207,6 +238,7 @@ class FakeTable:
         self.page = page
         self.map: dict[int, tuple[int, int]] = {}  # guest page number -> (arena offset, perms)
         self.beyond: set[int] = set()
+        self.watched: list[tuple[int, int]] = []
 
     def _numbers(self, guest: int, length: int) -> range:
         if guest % self.page or length % self.page:
@@ -230,6 +262,13 @@ class FakeTable:
 
     def limit(self, guest: int, length: int) -> None:
         self.beyond.update(self._numbers(guest, length))
+
+    def watch(self, files: list[tuple[int, int]]) -> None:
+        self.watched = list(files)
+
+    def resized(self) -> bool:
+        """What the core asks before it runs guest code."""
+        return any(self.host_memory.length(handle) != size for handle, size in self.watched)
 
     def clear(self) -> None:
         self.map.clear()

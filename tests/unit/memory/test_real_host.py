@@ -8,7 +8,6 @@ import pytest
 
 from runtime._core import HOST_PAGE, Arena, MemoryFault, PageTable, signals_start
 from runtime.abi.errors import EFAULT, GuestError
-from runtime.memory.backing import ArenaHost
 from runtime.memory.flags import (
     MADV_DONTDUMP,
     MADV_DONTNEED,
@@ -18,6 +17,7 @@ from runtime.memory.flags import (
     MAP_SHARED,
     MREMAP_MAYMOVE,
 )
+from runtime.memory.host import ArenaHost
 from runtime.memory.space import AddressSpace, Limits
 from tests.unit.memory.machine import MODEL
 
@@ -84,22 +84,22 @@ def test_files(space: AddressSpace, kind: int) -> None:
 
 
 def files(space: AddressSpace, kind: int) -> None:
-    g, table = space.page, space.table
+    g, access = space.page, space.access
     with tempfile.TemporaryFile() as file:
         file.write(b"f" * (g + 100))
         file.flush()
         at = space.mmap(0, 3 * g, 3, kind, file.fileno(), 0)
-        assert table.read(at + g, g) == b"f" * 100 + bytes(g - 100)
+        assert access.read(at + g, g) == b"f" * 100 + bytes(g - 100)
         with pytest.raises(GuestError) as caught:
             space.access.read(at + 2 * g, 1)
         assert caught.value.errno == EFAULT
-        table.write(at, b"new")
+        access.write(at, b"new")
         assert os.pread(file.fileno(), 3, 0) == (b"new" if kind == MAP_SHARED else b"fff")
         new = space.mremap(at, 3 * g, 4 * g, MREMAP_MAYMOVE)
-        assert table.read(new, 4) == b"newf"
-        assert table.read(new + g, g) == b"f" * 100 + bytes(g - 100)
+        assert access.read(new, 4) == b"newf"
+        assert access.read(new + g, g) == b"f" * 100 + bytes(g - 100)
         space.madvise(new, g, MADV_DONTNEED)
-        assert table.read(new, 3) == (b"new" if kind == MAP_SHARED else b"fff")
+        assert access.read(new, 3) == (b"new" if kind == MAP_SHARED else b"fff")
         os.ftruncate(file.fileno(), 0)
         with pytest.raises(GuestError):
             space.access.read(new, 1)

@@ -26,6 +26,11 @@ class Access:
         self.write = table.write
         self.spans = table.spans
         self.string = table.cstring
+        self.host = table.host
+        self.compare_exchange_u32 = table.compare_exchange_u32
+
+    def word(self, address: int, access: int) -> int:
+        return self.table.host(address, 4, access)
 
 
 class BareGuest:
@@ -63,7 +68,7 @@ class BareGuest:
         self.task: Any = SimpleNamespace(
             arch=self.arch,
             process=process,
-            memory=SimpleNamespace(access=access),
+            memory=SimpleNamespace(access=access, poke=table.poke),
             view=self.view,
             tid=quick_syscall(SYS["gettid"]),
             robust_list=0,

@@ -67,6 +67,7 @@ class Guest:
         sizes.total, sizes.resident = SIZE, PAGE
         memory = SimpleNamespace(
             access=Access(self.table, self.arch.model),
+            poke=self.table.poke,
             start_stack=1,
             start_brk=2,
             page=PAGE,
