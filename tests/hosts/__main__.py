@@ -24,6 +24,7 @@ from tests.guest import pages
 from tests.hosts import machine, parts, plan, report
 from tests.hosts.archive import Archive
 
+EVERY = re.compile("")
 TOTAL_SECONDS = 3600.0  # far more than it takes on two processors of its own
 
 
@@ -62,8 +63,7 @@ def run(host: str, initramfs: str, quiet: bool) -> tuple[str, dict[str, report.R
                 size = pages.size_text(int(str(said["page"])))
                 what = f"aarch64, Linux {said['kernel']}, pages of {size}"
             elif "job" in said:
-                fields = {name: said[name] for name in report.Result.__dataclass_fields__}
-                results[str(said["job"])] = report.Result(**fields)  # type: ignore[arg-type]
+                results[str(said["job"])] = report.result(said)
                 if not quiet:
                     elapsed = time.monotonic() - start
                     print(
@@ -84,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
         "--command",
         metavar="COMMAND",
         help="run this in the machine, with the jobs' programs there",
+    )
+    add(
+        "--earlier",
+        metavar="FILE",
+        help="a console.txt with the results of jobs that do not run now",
     )
     add("--readme", action="store_true", help="put the matrix into README.md")
     add("--workers", type=int, default=2, help="jobs at a time in the machine")
@@ -109,21 +114,30 @@ def main() -> int:
         for result in results.values():
             print(result.output + result.errors + result.end)
         return 0
+    if arguments.earlier:
+        guests, matrix = list(plan.guest_jobs(EVERY)), list(plan.matrix_jobs(EVERY))
+        results = report.load(arguments.earlier) | results
+        guests = [job for job in guests if job.name in results]
+    return show(what, guests, matrix, results, arguments.readme)
+
+
+def show(
+    what: str,
+    guests: list[plan.Job],
+    matrix: list[plan.Job],
+    results: dict[str, report.Result],
+    readme: bool,
+) -> int:
+    """Print the tables; 1 when something is not as it should be."""
     text, failed = report.guests(guests, results)
     print(f"Host: {what}\n\n{text}\n")
     columns = report.columns(matrix, results)
     if columns:
-        table = pages.table(columns, what)
-        print(table)
-        if arguments.readme:
-            report.write_readme(
-                os.path.join(parts.TOP, "README.md"), table.partition("\n\nocta")[0]
-            )
-        failed |= any(
-            what != "ideal"
-            for target in columns.get("octavo", {}).values()
-            for what in target["rows"].values()
-        )
+        print(pages.table(columns, what))
+    if readme and columns:
+        report.write_readme(os.path.join(parts.TOP, "README.md"), report.summary(columns, what))
+    for target in columns.get("octavo", {}).values():
+        failed |= any(row != "ideal" for row in target["rows"].values())
     return 1 if failed else 0
 
 

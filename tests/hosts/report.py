@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,20 @@ class Result:
     errors: str
     end: str
     seconds: float
+
+
+def result(said: Mapping[str, object]) -> Result:
+    """What inside.py says of a job."""
+    seconds = said["seconds"]
+    assert isinstance(seconds, (int, float))
+    return Result(str(said["output"]), str(said["errors"]), str(said["end"]), seconds)
+
+
+def load(path: str) -> dict[str, Result]:
+    """The results in the log of an earlier run, by job name."""
+    with open(path, encoding="utf-8") as file:
+        said = [json.loads(line) for line in file]
+    return {each["job"]: result(each) for each in said if "job" in each}
 
 
 MISSING = Result("", "", "not run", 0)
@@ -89,6 +104,14 @@ def columns(jobs: Iterable[Job], results: Mapping[str, Result]) -> dict[str, pag
         }
         for column, targets in found.items()
     }
+
+
+def summary(columns: dict[str, pages.Column], what: str) -> str:
+    """The matrix as the README has it: the table, and which targets a column has, but not what they printed."""
+    lines = pages.table(columns, what).splitlines()
+    end = max(number for number, line in enumerate(lines) if line.startswith("|"))
+    targets = [f"{name}: {', '.join(column)}." for name, column in columns.items()]
+    return "\n".join([*lines[: end + 1], "", "  \n".join(targets)])
 
 
 def write_readme(path: str, text: str) -> None:
