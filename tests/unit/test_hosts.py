@@ -1,0 +1,103 @@
+"""make test-hosts without its virtual machine: the initramfs, the plan, the report."""
+
+import io
+import re
+import stat
+
+import pytest
+
+from tests.guest import pages
+from tests.hosts import archive, plan, report
+
+
+def entries(data):
+    """{name: (mode, bytes)} of a newc archive, in order (kernel: init/initramfs.c)."""
+    found: dict[str, tuple[int, bytes]] = {}
+    at = 0
+    while True:
+        assert data[at : at + 6] == b"070701" and at % 4 == 0
+        fields = [int(data[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
+        name = data[at + 110 : at + 110 + fields[11] - 1].decode()
+        assert data[at + 110 + fields[11] - 1] == 0
+        start = (at + 110 + fields[11] + 3) & ~3
+        if name == archive.END:
+            return found
+        found[name] = (fields[1], data[start : start + fields[6]])
+        at = (start + fields[6] + 3) & ~3
+
+
+def test_archive(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "program").write_bytes(b"12345")
+    (tmp_path / "sub" / "program").chmod(0o700)
+    (tmp_path / "link").symlink_to("sub/program")
+    (tmp_path / "folder-link").symlink_to("sub")
+    file = io.BytesIO()
+    made = archive.Archive(file)
+    made.tree("top", str(tmp_path), lambda path: path != "unwanted")
+    made.data("top/sub/other", b"x", executable=False)
+    with pytest.raises(ValueError, match="twice"):
+        made.data("top/link", b"")
+    made.close()
+    found = entries(file.getvalue())
+    assert found["top/sub/program"] == (stat.S_IFREG | 0o755, b"12345")
+    assert found["top/sub/other"] == (stat.S_IFREG | 0o644, b"x")
+    assert found["top/link"] == (stat.S_IFLNK | 0o777, b"sub/program")
+    assert found["top/folder-link"] == (stat.S_IFLNK | 0o777, b"sub")
+    assert stat.S_ISDIR(found["top/sub"][0])
+    names = list(found)
+    assert names.index("top") < names.index("top/sub") < names.index("top/sub/program")
+
+
+def test_every_target_and_column_has_its_jobs():
+    jobs = [*plan.guest_jobs(re.compile("")), *plan.matrix_jobs(re.compile(""))]
+    assert len({job.name for job in jobs}) == len(jobs)
+    names = {job.name for job in jobs}
+    assert {"memory - aarch64", "memory - aarch64 64k", "memory - arm 4k"} <= names
+    assert {"pages_files octavo mips 16k", "pages_files kernel aarch64"} <= names
+    qemu = next(job for job in jobs if job.name == "pages_views qemu-user 10 riscv64")
+    assert qemu.command == ("/qemu/qemu-riscv64", "/guest/riscv64/pages_views")
+    only = list(plan.guest_jobs(re.compile("^memory - arm")))
+    assert [job.size for job in only] == [None, 4096]  # with the run it is compared with
+
+
+def results(output="case one: 1\ncase two: 2\n", end="exit 0"):
+    jobs = list(plan.guest_jobs(re.compile("^memory - (arm|x86_64)")))
+    native = report.Result("case one: 1\ncase two: 2\n", "", "exit 0", 0.1)
+    found = {job.name: native for job in jobs}
+    found["memory - arm 4k"] = report.Result(output, "said", end, 2)
+    return jobs, found
+
+
+def test_guest_programs_are_compared_with_the_native_run():
+    text, failed = report.guests(*results())
+    assert not failed and "| arm 4k | 2 | 2 |" in text
+    text, failed = report.guests(*results("case one: 1\ncase two: 7\n"))
+    assert failed and "| arm 4k | 2 | 1 |" in text and "| x86_64 4k | 2 | 2 |" in text
+    assert "case two: native '2', found '7'" in text
+    text, failed = report.guests(*results(end="killed by SIGSEGV"))
+    assert failed and "killed by SIGSEGV" in text
+
+
+def test_what_did_not_run_is_a_failure():
+    jobs, found = results()
+    del found["memory - x86_64 4k"]
+    assert report.guests(jobs, found)[1]
+    assert report.guests(jobs, {})[1]
+
+
+def test_matrix_and_readme(tmp_path):
+    jobs = list(plan.matrix_jobs(re.compile("^pages_views (octavo arm|kernel)")))
+    output = "page 4096\n" + "".join(f"row {row} ideal\n" for row in pages.PROGRAMS["pages_views"])
+    columns = report.columns(jobs, {jobs[0].name: report.Result(output, "", "exit 0", 1)})
+    assert columns["octavo"]["arm 4k"]["rows"]["M1"] == "ideal"
+    assert columns["kernel"]["aarch64 0k"]["rows"]["M1"] == "no line, not run"
+    text = report.summary(columns, "a machine")
+    assert "| M1 | " in text and text.endswith("octavo: arm 4k.  \nkernel: aarch64 0k.")
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n{}\nold\n{}\nafter\n".format(*report.MARKS))
+    report.write_readme(str(readme), text)
+    assert readme.read_text() == "before\n{0}\n{2}\n{1}\nafter\n".format(*report.MARKS, text)
+    readme.write_text("nothing")
+    with pytest.raises(ValueError, match="begin"):
+        report.write_readme(str(readme), text)
