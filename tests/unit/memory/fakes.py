@@ -140,13 +140,15 @@ class SimulatedHost:
             raise GuestError(EFAULT) from None
 
     def copy(self, source: int, target: int, length: int) -> int:
-        for done in range(0, length, self.page):
+        done = 0
+        while done < length:
             part = min(length - done, self.page - (source + done) % self.page)
             try:
                 self.store(target + done, self.load(source + done, part))
             except Beyond:
-                return done
-        return length
+                break
+            done += part
+        return done
 
     def track(self, fd: int) -> int:
         handle = TRACKED + fd
