@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runtime.task.process import Process
     from runtime.task.task import Task
 
-ARENA_MOST = 1 << 46  # bytes of host address space for a 64-bit guest
+ARENA = {32: 1 << 33, 64: 1 << 46}  # bytes of host address space at most
 ARENA_LEAST = {32: 1 << 31, 64: 1 << 34}  # under RLIMIT_AS
 
 
@@ -31,7 +31,7 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
     process.watched_libraries = set() if pages.guest > min(arch.page_sizes) else None
     # Twice what a 32-bit guest can address. For mips that is also all that the engine can: it cuts arena offsets to 32
     # bits there.
-    size = 2 << (arch.address_top - 1).bit_length() if bits == 32 else ARENA_MOST
+    size = 2 << (arch.address_top - 1).bit_length() if bits == 32 else ARENA[bits]
     process.arena = Arena(size, ARENA_LEAST[bits])
     process.table = PageTable(process.arena, pages.engine)
     facts = arch.engine
