@@ -38,9 +38,6 @@ _AT_EMPTY_PATH = 0x1000
 
 def default() -> str:
     """The handler to register when none is named. BinfmtError when there is none."""
-    own = os.readlink("/proc/self/exe") if os.path.exists("/proc/self/exe") else ""
-    if own and os.path.basename(own).startswith(("octavo", "qemu-")):
-        return own  # this is the launcher
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     places = (*PLACES, os.path.join(top, BUILT))
     for place in places:
@@ -63,7 +60,9 @@ def kind(path: str) -> str:
     except OSError as error:
         raise BinfmtError(f"{path}: the handler cannot be read: {error.strerror}") from None
     if not executable:
-        raise BinfmtError(f"{path}: the handler is not executable (chmod +x)")
+        raise BinfmtError(
+            f"{path}: the handler is not executable (chmod +x; is it mounted noexec?)"
+        )
     if head[:2] == b"#!":
         return SCRIPT
     if head[:4] != b"\x7fELF" or len(head) < 52:

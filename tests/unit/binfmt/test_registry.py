@@ -273,7 +273,7 @@ def test_steps_say_what_they_do(program) -> None:
     [
         (b"\x7fEL", 0o755, "the handler is neither an ELF program nor a #! script"),
         (b"text", 0o755, "the handler is neither an ELF program nor a #! script"),
-        (b"#!/bin/sh\n", 0o644, "the handler is not executable (chmod +x)"),
+        (b"#!/bin/sh\n", 0o644, "the handler is not executable (chmod +x; is it mounted noexec?)"),
         (None, 0, "the handler cannot be read: No such file or directory"),
         (magic.header(arch.load("mips")), 0o755, "the handler is a program for mips, and this is"),
     ],
