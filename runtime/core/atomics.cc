@@ -3,6 +3,7 @@
 // and a store (accel/tcg/atomic_template.h). Compare-and-exchange is still the host's, so those
 // helpers are made from it here. The linker's --wrap puts them in place; CMakeLists.txt lists the
 // same names.
+#include <cstddef>
 #include <cstdint>
 
 namespace {
@@ -104,3 +105,43 @@ ONE_TARGET(s390x, uint64_t)
 ONE_TARGET(sparc, uint32_t)
 ONE_TARGET(sparc64, uint64_t)
 ONE_TARGET(x86_64, uint64_t)
+
+// ppc64le, `lqarx` and `stqcx.`: where atomics are the host's, the first does not note its address as
+// reserved, and the second sets the wrong bit of cr0, so a program would try forever.
+namespace {
+
+__extension__ typedef unsigned __int128 Quad;
+thread_local uint64_t t_loaded __attribute__((tls_model("initial-exec"))) = uint64_t(-1);
+
+// Of CPUPPCState, 64-bit, in words.
+constexpr std::size_t SUMMARY_OVERFLOW = 0x240 / 8, RESERVED = 0x268 / 8, HIGH = 0x270 / 8,
+                      LOW = 0x278 / 8;
+constexpr uint32_t CR_EQUAL = 2;
+
+}  // namespace
+
+extern "C" {
+uint64_t __real_helper_lq_le_parallel(void*, uint64_t, uint32_t);
+Quad helper_atomic_cmpxchgo_le_mmu_ppc64(void*, uint64_t, Quad, Quad, uint32_t, uintptr_t);
+
+// The real one looks at its own return address, so it has to be jumped to.
+__attribute__((optimize("O2"))) uint64_t __wrap_helper_lq_le_parallel(void* env, uint64_t address,
+                                                                      uint32_t access) {
+    t_loaded = address;
+    return __real_helper_lq_le_parallel(env, address, access);
+}
+
+uint32_t __wrap_helper_stqcx_le_parallel_ppc64(void* env, uint64_t address, uint64_t low,
+                                               uint64_t high, uint32_t access) {
+    auto host_pc = reinterpret_cast<uintptr_t>(__builtin_return_address(0));
+    auto* state = static_cast<uint64_t*>(env);
+    bool stored = false;
+    if (t_loaded == address) {
+        const Quad before = Quad(state[HIGH]) << 64 | state[LOW];
+        stored = helper_atomic_cmpxchgo_le_mmu_ppc64(env, address, before, Quad(high) << 64 | low,
+                                                     access, host_pc) == before;
+    }
+    t_loaded = state[RESERVED] = uint64_t(-1);
+    return uint32_t(state[SUMMARY_OVERFLOW]) | (stored ? CR_EQUAL : 0);
+}
+}

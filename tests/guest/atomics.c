@@ -293,3 +293,43 @@ CASE(least_and_greatest) {
   CHECKS(32);
   CHECKS(64);
 }
+
+/* Two words at once, where the processor can: one up by 1, the other by 3. */
+static void add_to_both(unsigned long *both) {
+#if defined(__powerpc64__)
+  __asm__ volatile(
+      "mr 4,%0\n1:\tlqarx 8,0,4\n\taddi 9,9,1\n\taddi 8,8,3\n\tstqcx. 8,0,4\n\tbne- 1b" ::"r"(both)
+      : "r4", "r8", "r9", "cr0", "memory");
+#elif defined(__aarch64__)
+  unsigned long first, second;
+  unsigned failed;
+  do
+    __asm__ volatile("ldaxp %0, %1, [%3]\n\tadd %0, %0, 1\n\tadd %1, %1, 3\n\tstlxp %w2, %0, %1, [%3]"
+                     : "=&r"(first), "=&r"(second), "=&r"(failed)
+                     : "r"(both)
+                     : "memory");
+  while (failed);
+#elif defined(__x86_64__)
+  unsigned long first = both[0], second = both[1];
+  unsigned char done;
+  do
+    __asm__ volatile("lock cmpxchg16b (%3)\n\tsete %0"
+                     : "=q"(done), "+a"(first), "+d"(second)
+                     : "S"(both), "b"(first + 1), "c"(second + 3)
+                     : "memory", "cc");
+  while (!done);
+#else
+  __atomic_fetch_add(&both[0], 1, __ATOMIC_SEQ_CST);
+  __atomic_fetch_add(&both[1], 3, __ATOMIC_SEQ_CST);
+#endif
+}
+
+static void count_both(void *memory, UNUSED unsigned self) {
+  for (int i = 0; i < ROUNDS; i++) add_to_both(memory);
+}
+
+CASE(two_words) {
+  unsigned long *both = shared();
+  all(count_both, both);
+  show("counted", "%lu %lu", both[0], both[1]);
+}
