@@ -13,7 +13,8 @@ def test_lines_become_rows():
     page, rows = pages.parse(ALL, "pages_views", 16384, "exit 0")
     assert (page, set(rows.values())) == (16384, {"ideal"})
     page, rows = pages.parse("page 4096\nrow M1: a: b\n", "pages_views", None, "killed by SIGSEGV")
-    assert rows == {"30": "no line, killed by SIGSEGV", "M1": "a: b"}
+    assert rows.pop("M1") == "a: b"
+    assert rows and set(rows.values()) == {"no line, killed by SIGSEGV"}
 
 
 def test_another_page_size_fails_row_1():
