@@ -16,6 +16,7 @@ from runtime._core import HOST_PAGE
 from runtime.abi.linux import AT_FDCWD
 from runtime.image import Image, ImageError
 from runtime.loader import script
+from runtime.places import configured
 from runtime.task.machine import read_min_addr
 
 TYPE_CHECKING = False
@@ -65,7 +66,7 @@ def explain(
     report: Report = {"file": file, "runs": False, "problems": []}
     problems: list[str] = report["problems"]
     try:
-        view = _view(root, prefix)
+        view, file = _view(root, prefix, file)
         report["view"] = {
             "kind": view.kind,
             "prefixes": [os.fsdecode(path) for path in view.prefixes],
@@ -83,10 +84,18 @@ def explain(
     return report
 
 
-def _view(root: str | None, prefix: str) -> "View":
+def _view(root: str | None, prefix: str, file: str) -> "tuple[View, str]":
+    """The view that is asked for or configured, and the file's name in it."""
     if root is not None:
-        return rootfs.InLayer(rootfs.check_root(os.fsencode(root)))
-    return rootfs.sysroot([os.fsencode(part) for part in prefix.split(":")])
+        return rootfs.InLayer(rootfs.check_root(os.fsencode(root))), file
+    if not prefix:
+        settings = config.load()
+        if settings.has("root"):
+            found = configured(settings, os.fsencode(file), _environment(rootfs.View()))
+            if found.root is not None:
+                return rootfs.InLayer(found.root), os.fsdecode(found.program)
+            return rootfs.sysroot(found.prefixes), file
+    return rootfs.sysroot([os.fsencode(part) for part in prefix.split(":")]), file
 
 
 def _open(view: "View", path: bytes) -> Image:

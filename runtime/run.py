@@ -10,20 +10,12 @@ import sys
 from runtime import bundle, config
 from runtime._core import SYS, quick_syscall, signal_mask_get, signals_start
 from runtime.abi.errors import GuestError
-from runtime.abi.linux import AT_FDCWD
 from runtime.arch import load_all
 from runtime.container import ContainerError
-from runtime.image import ImageError, identify, open_program
+from runtime.image import ImageError
+from runtime.places import configured
 from runtime.policy import THROUGHPUT, PageSizeError
-from runtime.rootfs import (
-    RootError,
-    View,
-    check_root,
-    explain_root,
-    find_program,
-    open_view,
-    without_prefix,
-)
+from runtime.rootfs import RootError, explain_root, find_program, open_view
 from runtime.syscalls import families
 from runtime.syscalls.registry import SyscallTable
 from runtime.syscalls.trace import Trace
@@ -123,34 +115,12 @@ def _places(
 ) -> tuple[bytes | None, tuple[bytes, ...]]:
     """(root directory, prefixes): the command line's, or what the configuration says of the program's target. In a
     configured container the program is named by its path in there: options.program is changed."""
-    asked = options.root is not None or options.prefixes
-    if asked or not configuration.has("root"):
+    if options.root is not None or options.prefixes or not configuration.has("root"):
         return options.root, options.prefixes
-    host = View()
-    path, fd = options.program, options.program_fd
-    if fd is None:
-        path = find_program(host, path, options.environment)
-        fd = open_program(AT_FDCWD, path, path)
-    try:
-        found = identify(fd, path)
-    finally:
-        if fd != options.program_fd:
-            os.close(fd)
-    target = configuration.target(found.arch) if found.arch else None
-    if target is None or target.root is None:
-        return None, ()
-    try:
-        real = check_root(target.root)
-    except RootError as error:
-        raise RootError(error.errno, f"{target.origin('root')}: {error}") from None
-    if target.view == "sysroot":
-        return None, (real,)
-    program = os.path.realpath(path)
-    options.program = without_prefix((real,), program)
-    if options.program == program and real != b"/":
-        where = target.origin("view" if "view" in target.origins else "root")
-        raise RootError(ENOENT, f"{where}: {os.fsdecode(path)} is not in {os.fsdecode(real)}")
-    return real, ()
+    fd = options.program_fd
+    found = configured(configuration, options.program, options.environment, fd)
+    options.program = found.program
+    return found.root, found.prefixes
 
 
 def _run(options: "Options") -> int:

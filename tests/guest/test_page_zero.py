@@ -183,6 +183,16 @@ def test_a_set_id_program_loses_it(name, programs, tmp_path):
     assert (found["asked for"], found["maps"]) == ("no", "none")
 
 
+@pytest.mark.parametrize("name", harness.ARCHITECTURES)
+def test_a_program_of_the_host_gets_what_was_asked_for(name, programs, tmp_path):
+    """personality(2) of a guest reaches a native program that it executes."""
+    shutil.copy(programs("native"), tmp_path / "set-id")  # without the bit
+    (tmp_path / "set-id").chmod(0o755)
+    found = run([*octavo(name), str(programs(name)), "--set-id"], cwd=tmp_path)
+    assert found["asked for"] == "yes"
+    assert {key: found[key] for key in PAGE} == PAGE
+
+
 @pytest.mark.parametrize("privileged", [True, False])
 @pytest.mark.parametrize("loader", ["/usr/lib/libc.so.1", "/usr/lib/ld.so.1", "/usr/lib/ld.so.2"])
 @pytest.mark.parametrize("name", harness.ARCHITECTURES)

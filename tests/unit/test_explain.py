@@ -155,3 +155,26 @@ def test_what_the_kernel_would_do(tmp_path, monkeypatch, capsys):
     assert (row["others"], row["remedy"]) == ([], "")
     (directory / "status").write_text("disabled\n")
     assert explain.explain(str(tmp_path / "prog"))["kernel"]["handler"] is None
+
+
+def test_the_root_of_the_configuration(tmp_path, capsys):
+    root = tmp_path / "root"
+    root.mkdir()
+    write(tmp_path / "prog", dynamic("arm"))
+    write(root / "prog", dynamic("arm"))
+    write(root / "ld.so.", elf("arm", [segment(filesz=0x50, align=0x1000)], elf_type=3, size=0x100))
+    configuration = tmp_path / ".config" / "octavo" / "targets.yaml"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(f"targets: {{arm: {{root: {root}}}}}\n")
+    status, text = run(capsys, tmp_path / "prog")
+    assert status == 0
+    assert f"interpreter   /ld.so. (found: {root}/ld.so.)" in text
+    assert f"view          sysroot: {root}" in text
+    configuration.write_text(f"targets: {{arm: {{root: {root}, view: container}}}}\n")
+    status, text = run(capsys, root / "prog")
+    assert status == 0
+    assert "program       /prog, for arm" in text
+    assert f"view          inlayer: {root}" in text
+    status, text = run(capsys, tmp_path / "prog")
+    assert status == 1
+    assert f"targets.arm.view: {tmp_path}/prog is not in {root}" in text

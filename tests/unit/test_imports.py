@@ -39,6 +39,7 @@ RANK = {
     "runtime.policy": 2,  # arithmetic only
     "runtime.libraries": 4,
     "runtime.config": 9,
+    "runtime.places": 9,
     "runtime.run": 10,
     "runtime.run_command": 11,
     "runtime.explain": 13,  # what the kernel would do is binfmt's to know

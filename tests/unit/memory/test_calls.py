@@ -2,6 +2,7 @@
 
 import pytest
 
+from runtime._core import MemoryFault
 from runtime.abi.errors import (
     EACCES,
     EAGAIN,
@@ -15,11 +16,16 @@ from runtime.abi.errors import (
     EPERM,
     GuestError,
 )
+from runtime.loader.commpages import MMAP_PAGE_ZERO, map_null_page
 from runtime.memory.areas import GROWSDOWN
 from runtime.memory.flags import (
+    CAP_SYS_RAWIO,
     MADV_DONTFORK,
     MADV_DONTNEED,
+    MADV_FREE,
     MADV_NORMAL,
+    MADV_WILLNEED,
+    MADV_WIPEONFORK,
     MAP_32BIT,
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -111,6 +117,46 @@ def test_low_addresses_need_a_capability(machine: Machine) -> None:
     fails(EPERM, space.mmap, low - g, g, 3, ANON | MAP_FIXED)
     assert space.mmap(low, g, 3, ANON | MAP_FIXED) == low
     assert space.mmap(g // 2, g, 3, ANON) >= low  # a hint is moved instead
+
+
+def test_sealed_page_zero(machine: Machine) -> None:
+    """mm/mseal.c: nothing changes it, nothing takes its bytes; it goes with execve."""
+    space, g = machine.space, machine.page
+    map_null_page(space, b"/usr/lib/ld.so.1", 0, sealed=True)
+    other = space.mmap(0, 2 * g, 3, ANON)
+    fails(EPERM, space.munmap, 0, g)
+    fails(EPERM, space.munmap, 0, 4 * g)
+    fails(EPERM, space.mmap, 0, g, 3, ANON | MAP_FIXED)
+    fails(EEXIST, space.mmap, 0, g, 3, ANON | MAP_FIXED_NOREPLACE)
+    fails(EPERM, space.mprotect, 0, g, 1)
+    fails(EPERM, space.mremap, 0, g, 2 * g, MREMAP_MAYMOVE)
+    fails(EPERM, space.mremap, other, g, g, MREMAP_MAYMOVE | MREMAP_FIXED, 0)
+    for advice in (MADV_DONTNEED, MADV_FREE, MADV_WIPEONFORK):
+        fails(EPERM, space.madvise, 0, g, advice)
+    assert space.madvise(0, g, MADV_WILLNEED) == 0
+    assert machine.table.read(0, g) == bytes(g)
+    with pytest.raises(MemoryFault):
+        machine.table.write(0, b"x")
+    assert space.maps().startswith(b"00000000-%08x r-xp 00000000 00:00 0 \n" % g)
+    space.reset()
+    assert space.mmap(0, g, 3, ANON | MAP_FIXED) == 0
+
+
+def test_page_zero_is_had_or_not(machine: Machine) -> None:
+    space, g = machine.space, machine.page
+    map_null_page(space, b"/lib/ld.so", 0, sealed=True)
+    assert not len(space.areas)
+    machine.caps.clear()
+    map_null_page(space, None, MMAP_PAGE_ZERO, sealed=True)
+    assert not len(space.areas) and not space.sealed_end
+    machine.caps.add(CAP_SYS_RAWIO)
+    map_null_page(space, None, MMAP_PAGE_ZERO, sealed=False)
+    assert [(area.start, area.end, area.prot) for area in space.areas] == [(0, g, 5)]
+    assert space.munmap(0, g) == 0
+    space.map_anonymous(0, g, 3)
+    machine.table.write(0, b"program")
+    map_null_page(space, None, MMAP_PAGE_ZERO, sealed=True)  # a program that is linked there stays
+    assert machine.table.read(0, 7) == b"program"
 
 
 def test_hints(machine: Machine) -> None:
