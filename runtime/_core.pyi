@@ -135,6 +135,10 @@ class Engine:
     ) -> None: ...
     def invalidate(self, offset: int, length: int) -> None:
         """Drop translations made from these bytes of the arena."""
+    def watch_code(self, parts: Sequence[tuple[int, int]]) -> None:
+        """Parts of the arena (offset, length) whose bytes others than this process's guest may change, instead of those
+        given before. Pages of them that were translated are compared with what they were each time before `Cpu.run` runs
+        guest code, up to 128 at a time."""
     def flush(self) -> None:
         """Empty the TLB (it also grows then)."""
     def breakpoints(self, addresses: Sequence[int]) -> None:

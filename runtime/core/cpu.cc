@@ -168,6 +168,7 @@ int Cpu::run() {
             return stop::RESIZED;
         engine->take(false);
         make_resident();
+        engine->recheck();
         int why = attempt();
         if (why == stop::SYSCALL) {
             note_call();

@@ -21,6 +21,7 @@ constexpr int LOAD = 0, STORE = 1, FETCH = 2;  // MMUAccessType
 constexpr int NEED[] = {R, W, X};
 constexpr uint64_t FEW_PAGES = 16;  // flushing more of them one by one is slower than flushing all
 constexpr uint64_t GROW_MAX = 32768;
+constexpr size_t RECHECK_MOST = 128;  // pages after one system call
 
 uint64_t host_page() {
     static const uint64_t page = uint64_t(sysconf(_SC_PAGESIZE));
@@ -197,6 +198,8 @@ int Engine::grant(const Target& target, void* cs, const Mapping& m, uint64_t pag
             table->written.reset(page);
         }
         table->code.set(page);
+        if (!changing_.empty())
+            remember(target, page);
         return journal ? perms & ~W : perms;
     }
     if (journal && access == STORE)
@@ -224,6 +227,57 @@ void Engine::grow(const Target& target, void* cs) {
     fills_since_flush_ = 0;
     if (grow_at_ < GROW_MAX)
         grow_at_ *= 2;
+}
+
+void Engine::watch_code(std::vector<std::pair<uint64_t, uint64_t>> parts) {
+    Hold hold(*this);
+    changing_ = std::move(parts);
+    if (changing_.empty())
+        seen_.clear();
+}
+
+// Before the page is translated, or translated code in it is entered again.
+void Engine::remember(const Target& target, uint64_t page) {
+    const uint64_t offset = page << table->page_shift;
+    bool ours = false;
+    for (auto [start, length] : changing_) ours |= offset - start < length;
+    if (!ours)
+        return;
+    std::vector<uint8_t>& bytes = seen_[page];
+    std::vector<uint8_t> now(table->page);
+    now.resize(guarded_copy(now.data(), table->arena->at(offset), now.size()));
+    if (!bytes.empty() && bytes != now) {
+        target.tb_invalidate(uc, offset, offset + table->page);
+        counters.invalidations++;
+    }
+    bytes = std::move(now);
+}
+
+// Code that another process wrote, or that a system call put into the file. No processor of a guest
+// tells us of the one, nor the host of the other; so it is looked for after system calls, which the
+// processes need to agree on when. Of very many pages a part at a time.
+void Engine::recheck() {
+    if (__builtin_expect(changing_.empty() || !target_ || seen_.empty(), 1))
+        return;
+    Engine* outer = t_engine;
+    t_engine = this;
+    std::vector<uint8_t> now(table->page);
+    auto it = seen_.size() > RECHECK_MOST ? seen_.lower_bound(next_seen_) : seen_.begin();
+    for (size_t left = std::min(seen_.size(), RECHECK_MOST); left--; ++it) {
+        if (it == seen_.end())
+            it = seen_.begin();
+        auto& [page, bytes] = *it;
+        const uint64_t offset = page << table->page_shift;
+        now.resize(table->page);
+        now.resize(guarded_copy(now.data(), table->arena->at(offset), now.size()));
+        if (now != bytes) {
+            target_->tb_invalidate(uc, offset, offset + table->page);
+            counters.invalidations++;
+            bytes = now;
+        }
+    }
+    next_seen_ = it == seen_.end() ? 0 : it->first;
+    t_engine = outer;
 }
 
 void Engine::invalidate(uint64_t offset, uint64_t length) {

@@ -10,6 +10,7 @@
 #include <unicorn/unicorn.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -79,6 +80,10 @@ class Engine {
     void invalidate(uint64_t offset, uint64_t length);
     // The same for the cache block of a guest address, on the guest's own word, inside run().
     void drop_code(uint64_t guest);
+    // Parts of the arena (offset, length) whose code others may change: `recheck` compares the bytes
+    // of the pages translated there with what they were.
+    void watch_code(std::vector<std::pair<uint64_t, uint64_t>> parts);
+    void recheck();
     void flush();
     void flush_range(uint64_t guest, uint64_t last);
     void breakpoints(const std::vector<uint64_t>& addresses);
@@ -142,6 +147,7 @@ class Engine {
     int grant(const Target& target, void* cs, const Mapping& m, uint64_t page, uint64_t guest_page,
               int access);
     void grow(const Target& target, void* cs);
+    void remember(const Target& target, uint64_t page);
     void flush_held();
 
     const Target* target_ =
@@ -149,6 +155,9 @@ class Engine {
     void* cs_ = nullptr;
     uint64_t fills_since_flush_ = 0, grow_at_ = 512;
     std::unordered_set<uint64_t> alone_;  // offsets in the arena
+    std::vector<std::pair<uint64_t, uint64_t>> changing_;
+    std::map<uint64_t, std::vector<uint8_t>> seen_;  // arena page -> its bytes when translated
+    uint64_t next_seen_ = 0;                         // where the next recheck of many goes on
     std::unordered_set<uint64_t> breakpoints_;
     std::unordered_set<uint64_t> breakpoint_pages_;
 };

@@ -305,6 +305,14 @@ void bind_engine(nb::module_& m) {
             "invalidate",
             [](PyEngine& e, uint64_t offset, uint64_t length) { e.it->invalidate(offset, length); },
             nb::arg("offset"), nb::arg("length"))
+        .def(
+            "watch_code",
+            [](PyEngine& e, nb::handle parts) {
+                std::vector<std::pair<uint64_t, uint64_t>> list;
+                for (nb::handle item : parts) list.emplace_back(bits(item[0]), bits(item[1]));
+                e.it->watch_code(std::move(list));
+            },
+            nb::arg("parts"))
         .def("flush", [](PyEngine& e) { e.it->flush(); })
         .def(
             "breakpoints",

@@ -53,7 +53,18 @@ class File:
     may change without the times telling.
     """
 
-    __slots__ = ("ctime", "dev", "ino", "mtime", "name", "size", "sized", "stable", "store")
+    __slots__ = (
+        "changing",
+        "ctime",
+        "dev",
+        "ino",
+        "mtime",
+        "name",
+        "size",
+        "sized",
+        "stable",
+        "store",
+    )
 
     def __init__(
         self,
@@ -76,6 +87,7 @@ class File:
         self.ctime = ctime
         self.stable = stable
         self.store: Store | None = None  # of its WINDOWED areas
+        self.changing = False  # was mapped through a descriptor that can write
 
     def __repr__(self) -> str:
         return f"File({self.dev:#x}:{self.ino} {self.name!r} {self.size})"

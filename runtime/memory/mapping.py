@@ -226,6 +226,7 @@ def describe(
     if flags & MAP_GROWSDOWN:
         raise GuestError(EINVAL)
     area.file = descriptor.file
+    area.file.changing = descriptor.access != 0
     area.offset = offset
     if S_ISCHR(mode) or S_ISBLK(mode):
         area.file.stable = False

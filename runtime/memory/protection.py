@@ -92,4 +92,5 @@ def _reprotect(space: "AddressSpace", piece: Area, prot: int) -> None:
         space.translations.written(piece.place, piece.length)
     if perms & PROT_EXEC:
         space.translations.executable(piece.place, piece.length, space.identity(piece))
+        space.watch_executable(piece)
     space.table.protect(piece.start, piece.length, perms)

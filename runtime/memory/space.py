@@ -77,6 +77,7 @@ class AddressSpace:
         model: "DataModel",
         *,
         invalidate: "Callable[[int, int], None]" = nothing,
+        watch_code: "Callable[[list[tuple[int, int]]], None]" = lambda parts: None,
         capable: "Callable[[int], bool]" = lambda capability: False,
         rlimit: "Callable[[int], int]" = soft_limit,
         file_name: "Callable[[int], bytes] | None" = None,
@@ -90,6 +91,8 @@ class AddressSpace:
         self.backing = Backing(host, limits.page)
         self.windows = Windows(self.backing)
         self.translations = Translations(invalidate)
+        self.watch_code = watch_code
+        self._code_watched = False
         self.areas = AreaMap(GUARD_PAGES * limits.page)
         self.capable = capable
         self.rlimit = rlimit
@@ -195,11 +198,25 @@ class AddressSpace:
             self.translations.written(area.place, area.length)
         if perms & PROT_EXEC:
             self.translations.executable(area.place, area.length, self.identity(area))
+            self.watch_executable(area)
         self.table.install(area.start, area.length, area.place, perms)
         if area.flags & WINDOWED:
             paging.mark(self, area)
         elif self.backing.small and area.flags & MAYSHARE:
             self._mark_shared_memory(area)
+
+    def watch_executable(self, area: Area) -> None:
+        """The area can be executed now. If it is of a file that somebody may change by other means than guest stores, its
+        code is to be looked after, as that of others of its kind."""
+        if area.file is None or not area.file.changing or not area.file.sized:
+            return
+        parts = [
+            (known.place, known.length)
+            for known in self.areas
+            if known.file is not None and known.file.changing and self.perms(known.prot) & PROT_EXEC
+        ]
+        self.watch_code([*parts, (area.place, area.length)])
+        self._code_watched = True
 
     def _mark_shared_memory(self, area: Area) -> None:
         """Shared anonymous memory keeps its length when a mapping of it grows (mremap); the host rounds it up."""
@@ -497,6 +514,9 @@ class AddressSpace:
             self.areas.clear()
             self.translations.replaced_all()
             self.windows.reset()
+            if self._code_watched:
+                self.watch_code([])
+                self._code_watched = False
             if limits is not None:
                 self.page = limits.page
                 self.areas.guard = GUARD_PAGES * limits.page

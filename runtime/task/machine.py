@@ -58,6 +58,7 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
         limits(process, arch, pages.guest),
         arch.model,
         invalidate=process.engine.invalidate,
+        watch_code=process.engine.watch_code,
         capable=has_capability,
         rlimit=lambda resource: soft_limit(process, resource),
         file_name=lambda fd: file_name(process, fd),

@@ -120,6 +120,45 @@ CASE(file_of_code) {
   number("after the file changed", call(at));
 }
 
+CASE(made_executable_later) {
+  int fd = MUST(memfd_create("code", 0));
+  MUST(ftruncate(fd, (off_t)page()));
+  unsigned char *writer = mmap(NULL, page(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  unsigned char *runner = mmap(NULL, page(), PROT_READ, MAP_SHARED, fd, 0);
+  plant(writer, eleven);
+  outcome("to executable", mprotect(runner, page(), PROT_READ | PROT_EXEC));
+  number("first", call(runner));
+  for (int i = 0; i < 6; i++) {
+    plant(writer, i % 2 ? twelve : thirteen);
+    code_changed(runner);
+    number("rewritten", call(runner));
+  }
+  pid_t pid = start();
+  if (pid == 0) {
+    plant(writer, eleven);
+    _exit(0);
+  }
+  status("child", finish(pid));
+  code_changed(runner);
+  number("rewritten by the child", call(runner));
+}
+
+CASE(code_at_two_offsets) {
+  int fd = MUST(memfd_create("code", 0));
+  MUST(ftruncate(fd, (off_t)(3 * page())));
+  unsigned char *runner = mmap(NULL, page(), PROT_READ | PROT_EXEC, MAP_SHARED, fd, (off_t)page());
+  unsigned char *all = mmap(NULL, 3 * page(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  unsigned char *private = mmap(NULL, page(), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, (off_t)page());
+  for (int i = 0; i < 4; i++) {
+    plant(all + page(), i % 2 ? twelve : eleven);
+    code_changed(runner);
+    number("seen by the small one", call(runner));
+    MUST(getppid()); /* a system call: by then the private one has it too */
+    code_changed(private);
+    number("by the private one", call(private));
+  }
+}
+
 CASE(fork_and_rewrite) {
   unsigned char *at = pages(1, PROT_READ | PROT_WRITE | PROT_EXEC);
   plant(at, eleven);
