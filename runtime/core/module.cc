@@ -70,6 +70,13 @@ uint64_t bits(nb::handle value) {
     return v;
 }
 
+template <class T>
+std::vector<std::pair<T, uint64_t>> pairs(nb::handle sequence) {
+    std::vector<std::pair<T, uint64_t>> out;
+    for (nb::handle item : sequence) out.emplace_back(T(bits(item[0])), bits(item[1]));
+    return out;
+}
+
 class Buffer {
   public:
     explicit Buffer(nb::handle object) {
@@ -210,13 +217,7 @@ void bind_table(nb::module_& m) {
             },
             nb::arg("guest"), nb::arg("length"))
         .def(
-            "watch",
-            [](PyTable& t, nb::handle files) {
-                std::vector<std::pair<int, uint64_t>> list;
-                for (nb::handle item : files)
-                    list.emplace_back(nb::cast<int>(item[0]), bits(item[1]));
-                t.it->watch(std::move(list));
-            },
+            "watch", [](PyTable& t, nb::handle files) { t.it->watch(pairs<int>(files)); },
             nb::arg("files"))
         .def("ranges", table_ranges)
         .def("lookup", table_lookup, nb::arg("guest"))
@@ -265,7 +266,7 @@ void engine_init(PyEngine* self, PyTable& table, int arch, int mode, int model, 
                  nb::handle arguments, int result, int error, int error_style, int pc, int sp) {
     Facts f;
     f.arch = arch, f.mode = mode, f.model = model;
-    for (nb::handle item : setup) f.setup.emplace_back(nb::cast<int>(item[0]), bits(item[1]));
+    f.setup = pairs<int>(setup);
     f.page_settable = page_settable;
     f.syscall_traps = numbers<uint32_t>(syscall_traps);
     f.syscall_insn = syscall_insn;
@@ -307,11 +308,7 @@ void bind_engine(nb::module_& m) {
             nb::arg("offset"), nb::arg("length"))
         .def(
             "watch_code",
-            [](PyEngine& e, nb::handle parts) {
-                std::vector<std::pair<uint64_t, uint64_t>> list;
-                for (nb::handle item : parts) list.emplace_back(bits(item[0]), bits(item[1]));
-                e.it->watch_code(std::move(list));
-            },
+            [](PyEngine& e, nb::handle parts) { e.it->watch_code(pairs<uint64_t>(parts)); },
             nb::arg("parts"))
         .def("flush", [](PyEngine& e) { e.it->flush(); })
         .def(

@@ -77,8 +77,6 @@ def _reprotect(space: "AddressSpace", piece: Area, prot: int) -> None:
         space.backing.anonymous(piece.length, piece.place, spare)
         space.translations.replaced(piece.place, piece.length)
         flags |= BACKED
-    if flags & MAYSHARE:
-        space.share_changed()
     piece.prot = prot
     piece.flags = flags
 

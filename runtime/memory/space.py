@@ -52,7 +52,6 @@ __all__ = ["AddressSpace", "Limits"]
 GUARD_PAGES = 256  # stack_guard_gap of the kernel, in pages
 MAX_MAP_COUNT = 65530  # the kernel's default of vm.max_map_count
 SHARED_MEMORY_DEVICE = 1  # the shmem mount's st_dev: 00:01 in maps
-FOREIGN_UNKNOWN: list[tuple[int, int]] = []  # AddressSpace.foreign has to be found out
 MASK64 = (1 << 64) - 1
 
 
@@ -106,9 +105,6 @@ class AddressSpace:
         # Linear memory is the fast and simple kind: search below its end when the architecture leaves the choice.
         self.mmap_top = min(limits.mmap_top, self.backing.linear) & -limits.page
         self.place_high = min(limits.place_high, self.mmap_top)
-        # Arena ranges of code that only others can write; None: there is none, and nothing to do after a system call.
-        self.foreign: list[tuple[int, int]] | None = None
-        self.had_foreign = False
         self.start_brk = self.brk_end = 0  # heap: set_brk()
         self.start_stack = 0  # initial stack pointer: which area is [stack]
         self.default_flags = 0  # mlockall(MCL_FUTURE)
@@ -192,8 +188,6 @@ class AddressSpace:
     def show(self, area: Area) -> None:
         """Put an area of `areas`, or a part of one, into the page table."""
         perms = paging.granted(self, area)
-        if area.flags & MAYSHARE and (area.prot & PROT_EXEC or self.foreign is not None):
-            self.share_changed()
         if perms & PROT_WRITE:
             self.translations.written(area.place, area.length)
         if perms & PROT_EXEC:
@@ -206,8 +200,8 @@ class AddressSpace:
             self._mark_shared_memory(area)
 
     def watch_executable(self, area: Area) -> None:
-        """The area can be executed now. If it is of a file that somebody may change by other means than guest stores, its
-        code is to be looked after, as that of others of its kind."""
+        """The area can be executed now. If it is of a file that somebody may change by other means than guest stores,
+        its code is to be looked after, as that of others of its kind."""
         if area.file is None or not area.file.changing or not area.file.sized:
             return
         parts = [
@@ -227,43 +221,6 @@ class AddressSpace:
         if beyond < area.end:
             self.table.limit(beyond, area.end - beyond)
 
-    def share_changed(self) -> None:
-        """Shared mappings have come, gone or changed: which hold code that only others can write?"""
-        if self.foreign is not FOREIGN_UNKNOWN:
-            self.had_foreign = bool(self.foreign)
-        self.foreign = FOREIGN_UNKNOWN
-
-    def foreign_code_changed(self) -> bool:
-        """Other processes may have written code that is executed here: after a system call, which is how one learns of
-        such a thing. Files that the program has mapped for writing itself are left out: their code is written by
-        itself, as just-in-time compilers with two mappings do, and they would pay for it at every call. True: there is
-        such code now and was none before, or the other way round."""
-        with self.lock:
-            unknown = self.foreign is FOREIGN_UNKNOWN
-            if unknown:
-                self.foreign = self._foreign_code() or None
-            for place, length in self.foreign or ():
-                self.translations.invalidate(place, length)
-        return unknown and bool(self.foreign) != self.had_foreign
-
-    def _foreign_code(self) -> list[tuple[int, int]]:
-        """(place, length) of shared executable memory of files that are not mapped writable."""
-        shared = [
-            area
-            for area in self.areas
-            if area.flags & MAYSHARE and area.flags & BACKED and area.file
-        ]
-        written = {
-            (area.file.dev, area.file.ino)
-            for area in shared
-            if area.file and area.prot & PROT_WRITE
-        }
-        return [
-            (area.place, area.length)
-            for area in shared
-            if area.file and area.prot & PROT_EXEC and (area.file.dev, area.file.ino) not in written
-        ]
-
     def discard(self, pieces: list[Area], start: int, end: int, linear: bool = False) -> None:
         """Give up the memory of areas already out of the map. With `linear`, [start, end) is about to be replaced by
         linear memory in one host call, which needs no release first."""
@@ -280,8 +237,6 @@ class AddressSpace:
     def clear_range(self, start: int, end: int) -> None:
         """Unmap [start, end) without checks."""
         pieces = self.areas.remove(start, end)
-        if any(piece.flags & MAYSHARE for piece in pieces):
-            self.share_changed()
         if pieces:
             self.table.remove(start, end - start)
             self.discard(pieces, start, end)

@@ -28,8 +28,6 @@ def run(task: "Task") -> None:
             stop = cpu_run()
             if stop == Stop.SYSCALL:
                 result = dispatch(task)
-                if task.memory.foreign is not None and task.memory.foreign_code_changed():
-                    task.process.choose_fast_calls()
                 if result is None:
                     # execve may have put a machine of another kind in place
                     cpu_run, set_result, dispatch, to_guest = hot(task)

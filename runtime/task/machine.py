@@ -78,7 +78,7 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
 
 def fit(process: "Process", task: "Task", arch: "Architecture", pages: "PageSizes") -> None:
     """Empty the machine for the next program, or build another when it is of another kind."""
-    slow = bool(process.memory_files or process.memory.foreign)
+    slow = bool(process.memory_files)
     process.forget_memory_files()
     same = process.arch.name == arch.name and (
         (process.pages.guest, process.pages.engine) == (pages.guest, pages.engine)

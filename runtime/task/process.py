@@ -185,14 +185,13 @@ class Process:
                 del self.memory_files[identity]
 
     def choose_fast_calls(self) -> None:
-        """The calls that the core answers itself: not those that may be about an open /proc/self/mem, and none while
-        others may write code that is executed here, since that is looked for after each call."""
+        """The calls that the core answers itself: not those that may be about an open /proc/self/mem."""
         if not self.settings.fast_calls or self.trace is not None:
             return
         calls = self.syscalls.fast()
         if self.memory_files:
             calls = {number: twin for number, twin in calls.items() if twin not in TRANSFERS}
-        self.engine.fast_calls({} if self.memory.foreign else calls)
+        self.engine.fast_calls(calls)
 
     def tell_others(self, task: "Task") -> None:
         """Every task but this one is to end, at its next stop or blocking call."""

@@ -427,26 +427,3 @@ def test_low_mappings(hint: int) -> None:
     assert space.mmap(hint, g, 3, flags) == (low if followed else low + g)
     fails(ENOMEM, space.mmap, hint, high - low, 3, flags)
     assert space.mmap(0x60000000, g, 3, flags | MAP_FIXED) == 0x60000000
-
-
-def test_code_that_only_others_write(machine: Machine) -> None:
-    space, g = machine.space, machine.page
-    machine.host.open(7, SimulatedFile(77, bytes(4 * g)))
-    assert space.foreign is None
-    space.mmap(0, g, 1, MAP_SHARED, 7)
-    assert space.foreign is None  # no code
-    code = space.mmap(0, g, 5, MAP_SHARED, 7)
-    assert space.foreign_code_changed()  # now there is such code
-    machine.invalidated.clear()
-    assert not space.foreign_code_changed()
-    area = space.areas.find(code)
-    assert area is not None and machine.invalidated == [(area.place, g)]
-    writer = space.mmap(0, g, 3, MAP_SHARED, 7)
-    machine.invalidated.clear()
-    assert space.foreign_code_changed()  # the program writes it itself
-    assert space.foreign is None and machine.invalidated == []
-    space.mprotect(writer, g, 1)
-    assert space.foreign_code_changed()
-    space.munmap(code, g)
-    assert space.foreign_code_changed()
-    assert space.foreign is None
