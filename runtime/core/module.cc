@@ -131,9 +131,9 @@ nb::list table_ranges(PyTable& t) {
 
 nb::object table_lookup(PyTable& t, uint64_t guest) {
     Mapping m;
-    if (!t.it->lookup(guest, m))
-        return nb::none();
-    return nb::make_tuple(m.offset + (guest - m.start), m.perms & RWX);
+    if (t.it->lookup(guest, m))
+        return nb::make_tuple(m.offset + (guest - m.start), m.perms & RWX);
+    return nb::none();
 }
 
 nb::list table_spans(PyTable& t, uint64_t guest, uint64_t length, int access) {
@@ -280,15 +280,13 @@ void engine_fast_calls(PyEngine& e, nb::handle names, nb::handle errors) {
     std::vector<std::pair<int64_t, std::string>> calls;
     for (nb::handle item : nb::object(names.attr("items")()))
         calls.emplace_back(nb::cast<int64_t>(item[0]), nb::cast<std::string>(item[1]));
-    std::vector<std::pair<int, int>> pairs;
-    for (nb::handle item : nb::object(errors.attr("items")()))
-        pairs.emplace_back(nb::cast<int>(item[0]), nb::cast<int>(item[1]));
-    checked([&] { e.it->fast_calls(calls, pairs); });
+    auto renumbered = pairs<int>(nb::object(errors.attr("items")()));
+    checked([&] { e.it->fast_calls(calls, {renumbered.begin(), renumbered.end()}); });
 }
 
 nb::dict engine_counters(PyEngine& e) {
-    const Counters& c = e.it->counters;
     nb::dict out;
+    const Counters& c = e.it->counters;
     out["fills"] = c.fills, out["flushes"] = c.flushes, out["page_flushes"] = c.page_flushes;
     out["stops"] = c.stops, out["fast_calls"] = c.fast_calls, out["switches"] = c.switches;
     out["translations"] = c.translations, out["invalidations"] = c.invalidations;
