@@ -83,6 +83,14 @@ class PageTable:
     def watch(self, files: Sequence[tuple[int, int]]) -> None:
         """Descriptors of files and their lengths in bytes, instead of those given before. `Cpu.run` compares them each
         time before it runs guest code, fast calls included, and returns Stop.RESIZED when one differs."""
+    def count_touched(self) -> None:
+        """From now on remember which pages of the arena the guest, or a copy for it, has accessed."""
+    def touched(self, offset: int, length: int, unit: int) -> bytes:
+        """One byte for each `unit` bytes of the arena: 1 when any page of it is remembered."""
+    def touch(self, offset: int, length: int) -> None:
+        """As if it had been accessed."""
+    def forget(self, offset: int, length: int) -> None:
+        """As if it had not been. The next access counts again."""
     def ranges(self) -> list[tuple[int, int, int, int]]:
         """(guest start, guest end, offset, perms), sorted, merged."""
     def lookup(self, guest: int) -> tuple[int, int] | None:

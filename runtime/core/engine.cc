@@ -173,6 +173,8 @@ bool Engine::fill(const Target& target, void* cs, uint64_t address, int access, 
     if (++fills_since_flush_ >= grow_at_)
         grow(target, cs);
     uint64_t offset = m.offset + (guest_page - m.start);
+    if (table->counting)
+        table->touch(offset, 1);
     int prot = grant(target, cs, m, offset >> table->page_shift, guest_page, access);
     target.tlb_set_page(cs, guest_page, offset, prot, mmu, size);
     return true;

@@ -136,6 +136,12 @@ nb::object table_lookup(PyTable& t, uint64_t guest) {
     return nb::none();
 }
 
+nb::object table_touched(PyTable& t, uint64_t offset, uint64_t length, uint64_t unit) {
+    std::string out(length / unit, 0);
+    for (uint64_t i = 0; i < out.size(); i++) out[i] = t.it->touched(offset + i * unit, unit);
+    return nb::bytes(out.data(), out.size());
+}
+
 nb::list table_spans(PyTable& t, uint64_t guest, uint64_t length, int access) {
     return checked([&] {
         nb::list out;
@@ -219,6 +225,18 @@ void bind_table(nb::module_& m) {
         .def(
             "watch", [](PyTable& t, nb::handle files) { t.it->watch(pairs<int>(files)); },
             nb::arg("files"))
+        .def("count_touched", [](PyTable& t) { t.it->counting = true; })
+        .def("touched", table_touched, nb::arg("offset"), nb::arg("length"), nb::arg("unit"))
+        .def(
+            "touch",
+            [](PyTable& t, uint64_t offset, uint64_t length) { t.it->touch(offset, length); },
+            nb::arg("offset"), nb::arg("length"))
+        .def(
+            "forget",
+            [](PyTable& t, uint64_t offset, uint64_t length) {
+                checked([&] { t.it->forget(offset, length); });
+            },
+            nb::arg("offset"), nb::arg("length"))
         .def("ranges", table_ranges)
         .def("lookup", table_lookup, nb::arg("guest"))
         .def("read", table_read, nb::arg("guest"), nb::arg("length"))

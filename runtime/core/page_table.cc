@@ -55,7 +55,8 @@ PageTable::PageTable(std::shared_ptr<Arena> a, uint64_t p)
       page(p),
       page_shift(__builtin_ctzll(p)),
       code(arena->size >> page_shift),
-      written(arena->size >> page_shift) {
+      written(arena->size >> page_shift),
+      touched_(arena->size >> page_shift) {
     if (p == 0 || (p & (p - 1)))
         throw std::invalid_argument("the page is a power of two");
 }
@@ -287,7 +288,41 @@ Span PageTable::piece(uint64_t guest, uint64_t length, int access, bool forced) 
     if (m->perms & BEYOND)
         throw Fault{guest, true};
     uint64_t room = m->end - guest;  // one less than the bytes, so that 2^64 fits
-    return {arena->at(m->offset + (guest - m->start)), length - 1 <= room ? length : room + 1};
+    uint64_t offset = m->offset + (guest - m->start), size = length - 1 <= room ? length : room + 1;
+    if (counting && length)
+        touch_locked(offset, size);
+    return {arena->at(offset), size};
+}
+
+void PageTable::touch_locked(uint64_t offset, uint64_t length) {
+    uint64_t end = ((offset + length - 1) >> page_shift) + 1;
+    for (uint64_t p = offset >> page_shift; p < end; p++) touched_.set(p);
+}
+
+void PageTable::touch(uint64_t offset, uint64_t length) {
+    std::lock_guard hold(lock_);
+    touch_locked(offset, length);
+}
+
+bool PageTable::touched(uint64_t offset, uint64_t length) {
+    std::lock_guard hold(lock_);
+    uint64_t end = ((offset + length - 1) >> page_shift) + 1;
+    return touched_.next(offset >> page_shift, end) < end;
+}
+
+void PageTable::forget(uint64_t offset, uint64_t length) {
+    bool some = false;
+    {
+        std::lock_guard hold(lock_);
+        uint64_t end = ((offset + length - 1) >> page_shift) + 1;
+        for (uint64_t p = touched_.next(offset >> page_shift, end); p < end;
+             p = touched_.next(p + 1, end)) {
+            touched_.reset(p);
+            some = true;
+        }
+    }
+    if (some)
+        for (Engine* engine : engines_) engine->flush();
 }
 
 void PageTable::host_writes(uint64_t guest, uint64_t offset, uint64_t length) {

@@ -134,6 +134,13 @@ class PageTable {
     PageSet code;     // arena pages that an engine may have translated
     PageSet written;  // arena pages that a TLB entry may let the guest store to directly
 
+    // Which arena pages have been accessed, for who wants to know: where a host page is larger than
+    // the guest's, the host cannot say which of its parts are in use.
+    std::atomic<bool> counting{false};
+    void touch(uint64_t offset, uint64_t length);
+    void forget(uint64_t offset, uint64_t length);  // flushes: the next access counts again
+    bool touched(uint64_t offset, uint64_t length);  // any page of the range
+
     void attach(Engine* engine);
     void detach(Engine* engine);
 
@@ -149,6 +156,9 @@ class PageTable {
     void flush(uint64_t guest, uint64_t end);
     void host_writes(uint64_t guest, uint64_t offset, uint64_t length);
 
+    void touch_locked(uint64_t offset, uint64_t length);
+
+    PageSet touched_;                  // guarded by lock_
     std::mutex lock_;                  // guards map_, journal_; order: the baton first
     std::map<uint64_t, Mapping> map_;  // by start
     std::vector<Engine*> engines_;

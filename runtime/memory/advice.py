@@ -239,6 +239,7 @@ def _populate(space: "AddressSpace", piece: Area, what: int) -> None:
         return
     if piece.flags & BACKED:
         space.host.advise(*space.backing.whole(piece.place, piece.length), what)
+        space.table.touch(piece.place, piece.length)
 
 
 def name_range(space: "AddressSpace", address: int, length: int, name: bytes | None) -> int:
@@ -271,15 +272,30 @@ def mincore(space: "AddressSpace", address: int, length: int) -> bytes:
     result = bytearray()
     for piece in space.areas.pieces(address, end):
         if piece.flags & BACKED:
-            result += pages(space, piece.place, piece.length)
+            result += pages(space, piece)
         else:
             result += bytes(piece.length // space.page)
     return bytes(result)
 
 
-def pages(space: "AddressSpace", place: int, length: int) -> bytes:
-    """One byte per guest page of backed memory at an arena offset: 1 when it is in the host's memory."""
-    unit, page = space.host.page, space.page
+def in_use(space: "AddressSpace", piece: Area) -> bytes:
+    """One byte per guest page of backed memory: 0 when it certainly is not in memory, whatever the host says of the
+    larger page that it is a part of."""
+    if not space.backing.small or piece.file is not None or piece.flags & (MAYSHARE | LOCKED):
+        return b"\1" * (piece.length // space.page)
+    return space.table.touched(piece.place, piece.length, space.page)
+
+
+def use(space: "AddressSpace", place: int, used: bytes) -> None:
+    """What in_use() said holds for the memory from `place` on."""
+    for number, one in enumerate(used):
+        if one:
+            space.table.touch(place + number * space.page, space.page)
+
+
+def pages(space: "AddressSpace", piece: Area) -> bytes:
+    """One byte per guest page of backed memory: 1 when (any part of) it is in the host's memory."""
+    unit, page, place, length = space.host.page, space.page, piece.place, piece.length
     start, size = space.backing.whole(place, length)
     vector = b"".join(
         space.host.resident(start + done, min(MINCORE_CHUNK, size - done))
@@ -287,9 +303,11 @@ def pages(space: "AddressSpace", place: int, length: int) -> bytes:
     )
     if unit == page:
         return bytes(byte & 1 for byte in vector)
-    return bytes(
-        vector[(position - start) // unit] & 1 for position in range(place, place + length, page)
-    )
+    count = max(page // unit, 1)
+    firsts = range(place, place + length, page)
+    held = [vector[(at - start) // unit :][:count] for at in firsts]
+    used = in_use(space, piece)
+    return bytes(any(byte & 1 for byte in each) and use for each, use in zip(held, used, strict=True))
 
 
 def msync(space: "AddressSpace", address: int, length: int, flags: int) -> int:

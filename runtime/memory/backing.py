@@ -24,7 +24,7 @@ from runtime.memory.flags import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runtime.memory.host import HostMemory
 
@@ -93,10 +93,18 @@ class Backing:
     Every method takes guest-page aligned lengths; what the host gets is host-page aligned.
     """
 
-    __slots__ = ("_busy", "_copies", "_upper", "_windows", "host", "linear", "page", "small")
+    __slots__ = (
+        "_busy", "_copies", "_upper", "_windows", "forget", "host", "linear", "page", "small",
+    )  # fmt: skip
 
-    def __init__(self, host: "HostMemory", page: int) -> None:
+    def __init__(
+        self,
+        host: "HostMemory",
+        page: int,
+        forget: "Callable[[int, int], None]" = lambda offset, length: None,
+    ) -> None:
         self.host = host
+        self.forget = forget  # memory at (arena offset, bytes) is new: nobody has touched it
         self.linear = host.size // 2  # guest addresses below are their own arena offsets
         self._upper = host.size - host.size // 8  # single pages above, which may share a host page
         self._begin(page)
@@ -197,6 +205,7 @@ class Backing:
         else:
             self._zero(place, place + length)
         self._busy.add(place, place + length)
+        self.forget(place, length)
 
     def private(self, guest: int, length: int, flags: int) -> int:
         """Private zero memory for the guest; returns its arena offset. `flags` as for `anonymous`."""
@@ -301,11 +310,13 @@ class Backing:
             self.host.copy(old.place, place, length)
             if keep:
                 self._zero(old.place, old.place + length)
+                self.forget(old.place, length)
             else:
                 self.drop(old.place, old.length, True)
             return
         self.host.move(old.place, length, place, length, False)
         if keep:
+            self.forget(old.place, length)
             self.host.map(old.place, length, 3, MAP_PRIVATE | MAP_ANONYMOUS | spare, -1, 0)
         else:
             self.drop(old.place, old.length, True)
@@ -346,6 +357,8 @@ class Backing:
     def advise_zero(self, place: int, length: int) -> None:
         """Private zero memory back to zero (MADV_DONTNEED), also where a host page is shared with neighbours."""
         first, last = self._own(place, length) if self.small else (place, place + length)
+        if self.small:
+            self.forget(place, length)
         if first < last:
             self.host.advise(first, last - first, MADV_DONTNEED)
             self._zero(place, first)

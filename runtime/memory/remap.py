@@ -1,7 +1,7 @@
 """mremap(2): checks in the order of mm/mremap.c; memory moves inside the arena by the host's own mremap."""
 
 from runtime.abi.errors import EAGAIN, EFAULT, EINVAL, ENOMEM, GuestError
-from runtime.memory import paging
+from runtime.memory import advice, paging
 from runtime.memory.areas import BACKED, LOCKED, MAYSHARE, NORESERVE, SPECIAL, WINDOWED, Area
 from runtime.memory.flags import (
     CAP_IPC_LOCK,
@@ -189,7 +189,10 @@ def _move_piece(space: "AddressSpace", moved: Area, target: int, length: int, ke
     if moved.flags & WINDOWED:
         _move_windowed(space, moved, new, more)
         return
+    used = advice.in_use(space, moved) if moved.flags & BACKED else b""
     new.place = space.backing.transfer(moved, target, length, keep)
+    if space.backing.small and new.flags & BACKED:
+        advice.use(space, new.place, used)
     if moved.length:
         if new.flags & BACKED:
             space.translations.replaced(moved.place, moved.length)

@@ -174,17 +174,20 @@ class Residence:
         if unit == page:
             return host
         result = []
-        for at in range(piece.place, piece.place + piece.length, page):
+        used = advice.in_use(self._space, piece)
+        for at, use in zip(
+            range(piece.place, piece.place + piece.length, page), used, strict=True
+        ):
             low = (self._base + at) // unit - first
             entry = 0
             for each in host[low : max(low + page // unit, low + 1)]:
                 entry |= each
-            result.append(entry & ~FRAME)
+            result.append(entry & ~FRAME if use else 0)
         return result
 
     def _by_mincore(self, piece: Area) -> "list[int]":
         try:
-            pages = advice.pages(self._space, piece.place, piece.length)
+            pages = advice.pages(self._space, piece)
         except GuestError:
             return [0] * (piece.length // self._space.page)
         kind = PRESENT | (FILE_PAGE if piece.file is not None else 0)

@@ -87,7 +87,7 @@ class AddressSpace:
         self.host = host
         self.page = limits.page
         self.access = Access(table, model, limits.page, self.resolve)
-        self.backing = Backing(host, limits.page)
+        self.backing = Backing(host, limits.page, table.forget)
         self.windows = Windows(self.backing)
         self.translations = Translations(invalidate)
         self.watch_code = watch_code
@@ -102,6 +102,8 @@ class AddressSpace:
 
     def _begin(self, limits: Limits) -> None:
         self.limits = limits
+        if self.backing.small:  # the host cannot say which parts of its pages are in use
+            self.table.count_touched()
         # Linear memory is the fast and simple kind: search below its end when the architecture leaves the choice.
         self.mmap_top = min(limits.mmap_top, self.backing.linear) & -limits.page
         self.place_high = min(limits.place_high, self.mmap_top)

@@ -247,6 +247,14 @@ class FakeTable:
             raise ValueError("unaligned")
         return range(guest // self.page, (guest + length) // self.page)
 
+    # Which pages were touched is the native table's own business (tests/unit/core): here all that the host has were.
+
+    def count_touched(self) -> None: ...
+    def touch(self, offset: int, length: int) -> None: ...
+    def forget(self, offset: int, length: int) -> None: ...
+    def touched(self, offset: int, length: int, unit: int) -> bytes:
+        return b"\1" * (length // unit)
+
     def install(self, guest: int, length: int, offset: int, perms: int) -> None:
         assert offset + length <= self.host_memory.size
         for position, number in enumerate(self._numbers(guest, length)):
