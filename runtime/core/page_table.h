@@ -138,7 +138,7 @@ class PageTable {
     // the guest's, the host cannot say which of its parts are in use.
     std::atomic<bool> counting{false};
     void touch(uint64_t offset, uint64_t length);
-    void forget(uint64_t offset, uint64_t length);  // flushes: the next access counts again
+    void forget(uint64_t offset, uint64_t length);   // flushes: the next access counts again
     bool touched(uint64_t offset, uint64_t length);  // any page of the range
 
     void attach(Engine* engine);

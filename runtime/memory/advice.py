@@ -307,7 +307,9 @@ def pages(space: "AddressSpace", piece: Area) -> bytes:
     firsts = range(place, place + length, page)
     held = [vector[(at - start) // unit :][:count] for at in firsts]
     used = in_use(space, piece)
-    return bytes(any(byte & 1 for byte in each) and use for each, use in zip(held, used, strict=True))
+    return bytes(
+        any(byte & 1 for byte in each) and use for each, use in zip(held, used, strict=True)
+    )
 
 
 def msync(space: "AddressSpace", address: int, length: int, flags: int) -> int:

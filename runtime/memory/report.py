@@ -175,9 +175,7 @@ class Residence:
             return host
         result = []
         used = advice.in_use(self._space, piece)
-        for at, use in zip(
-            range(piece.place, piece.place + piece.length, page), used, strict=True
-        ):
+        for at, use in zip(range(piece.place, piece.place + piece.length, page), used, strict=True):
             low = (self._base + at) // unit - first
             entry = 0
             for each in host[low : max(low + page // unit, low + 1)]:

@@ -118,6 +118,7 @@ def main() -> int:
         guests, matrix = list(plan.guest_jobs(EVERY)), list(plan.matrix_jobs(EVERY))
         results = report.load(arguments.earlier) | results
         guests = [job for job in guests if job.name in results]
+        matrix = [job for job in matrix if job.name in results]
     return show(what, guests, matrix, results, arguments.readme)
 
 

@@ -11,6 +11,7 @@ from runtime import _core
 from runtime._core import MemoryFault, R, W, X
 from tests.effort import tries
 from tests.unit.core.machine import Machine
+from tests.unit.core.snippets import CODE
 
 PAGE = 4096
 PAGES = 24
@@ -239,3 +240,25 @@ def test_cut_file(tmp_path):
     with pytest.raises(MemoryFault):
         machine.table.compare_exchange_u32(0x100000 + 2 * page, 0, 1)
     os.close(fd)
+
+
+def test_touched_pages_are_counted(machine):
+    """By the guest, again after they are forgotten although the TLB had them, and by copies for it."""
+    page, at = machine.table.page, 0x200000
+    store = CODE[machine.name]["store"]
+    machine.map(0x100000, store)
+    end = len(store) if machine.name != "mips" else 4
+    machine.table.poke(0x100000 + end, CODE[machine.name]["call"])
+    machine.map(at, 8 * page, R | W)
+    machine.table.count_touched()
+    for _ in range(2):
+        assert machine.table.touched(at, 8 * page, page) == bytes(8)
+        machine.cpu.set(machine.facts["arguments"][1], at + 3 * page)
+        machine.pc = 0x100000
+        assert machine.cpu.run() == _core.Stop.SYSCALL
+        assert machine.table.touched(at, 8 * page, page) == b"\0\0\0\1\0\0\0\0"
+        assert machine.table.touched(at, 8 * page, 4 * page) == b"\1\0"
+        machine.table.forget(at + 2 * page, 2 * page)
+    machine.table.read(at + page - 1, 2)
+    machine.table.touch(at + 7 * page, page)
+    assert machine.table.touched(at, 8 * page, page) == b"\1\1\0\0\0\0\0\1"
