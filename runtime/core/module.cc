@@ -136,12 +136,6 @@ nb::object table_lookup(PyTable& t, uint64_t guest) {
     return nb::none();
 }
 
-nb::object table_touched(PyTable& t, uint64_t offset, uint64_t length, uint64_t unit) {
-    std::string out(length / unit, 0);
-    for (uint64_t i = 0; i < out.size(); i++) out[i] = t.it->touched(offset + i * unit, unit);
-    return nb::bytes(out.data(), out.size());
-}
-
 nb::list table_spans(PyTable& t, uint64_t guest, uint64_t length, int access) {
     return checked([&] {
         nb::list out;
@@ -209,34 +203,22 @@ void bind_table(nb::module_& m) {
                 checked([&] { t.it->protect(guest, length, perms); });
             },
             nb::arg("guest"), nb::arg("length"), nb::arg("perms"))
-        .def(
-            "remove",
-            [](PyTable& t, uint64_t guest, uint64_t length) {
-                checked([&] { t.it->remove(guest, length); });
-            },
-            nb::arg("guest"), nb::arg("length"))
+        .def("remove",
+             [](PyTable& t, uint64_t at, uint64_t n) { checked([&] { t.it->remove(at, n); }); })
         .def("clear", [](PyTable& t) { t.it->clear(); })
-        .def(
-            "limit",
-            [](PyTable& t, uint64_t guest, uint64_t length) {
-                checked([&] { t.it->limit(guest, length); });
-            },
-            nb::arg("guest"), nb::arg("length"))
+        .def("limit",
+             [](PyTable& t, uint64_t at, uint64_t n) { checked([&] { t.it->limit(at, n); }); })
         .def(
             "watch", [](PyTable& t, nb::handle files) { t.it->watch(pairs<int>(files)); },
             nb::arg("files"))
         .def("count_touched", [](PyTable& t) { t.it->counting = true; })
-        .def("touched", table_touched, nb::arg("offset"), nb::arg("length"), nb::arg("unit"))
-        .def(
-            "touch",
-            [](PyTable& t, uint64_t offset, uint64_t length) { t.it->touch(offset, length); },
-            nb::arg("offset"), nb::arg("length"))
-        .def(
-            "forget",
-            [](PyTable& t, uint64_t offset, uint64_t length) {
-                checked([&] { t.it->forget(offset, length); });
-            },
-            nb::arg("offset"), nb::arg("length"))
+        .def("touched",
+             [](PyTable& t, uint64_t offset, uint64_t length, uint64_t unit) {
+                 std::string out = t.it->touched(offset, length, unit);
+                 return nb::bytes(out.data(), out.size());
+             })
+        .def("touch", [](PyTable& t, uint64_t at, uint64_t n) { t.it->touch(at, n); })
+        .def("forget", [](PyTable& t, uint64_t at, uint64_t n) { t.it->forget(at, n); })
         .def("ranges", table_ranges)
         .def("lookup", table_lookup, nb::arg("guest"))
         .def("read", table_read, nb::arg("guest"), nb::arg("length"))

@@ -304,10 +304,15 @@ void PageTable::touch(uint64_t offset, uint64_t length) {
     touch_locked(offset, length);
 }
 
-bool PageTable::touched(uint64_t offset, uint64_t length) {
+std::string PageTable::touched(uint64_t offset, uint64_t length, uint64_t unit) {
     std::lock_guard hold(lock_);
-    uint64_t end = ((offset + length - 1) >> page_shift) + 1;
-    return touched_.next(offset >> page_shift, end) < end;
+    std::string out(length / unit, 0);
+    for (char& each : out) {
+        uint64_t end = ((offset + unit - 1) >> page_shift) + 1;
+        each = touched_.next(offset >> page_shift, end) < end;
+        offset += unit;
+    }
+    return out;
 }
 
 void PageTable::forget(uint64_t offset, uint64_t length) {

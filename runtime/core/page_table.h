@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -138,8 +139,9 @@ class PageTable {
     // the guest's, the host cannot say which of its parts are in use.
     std::atomic<bool> counting{false};
     void touch(uint64_t offset, uint64_t length);
-    void forget(uint64_t offset, uint64_t length);   // flushes: the next access counts again
-    bool touched(uint64_t offset, uint64_t length);  // any page of the range
+    void forget(uint64_t offset, uint64_t length);  // flushes: the next access counts again
+    // A byte for each `unit` bytes: 1 when any page of it has.
+    std::string touched(uint64_t offset, uint64_t length, uint64_t unit);
 
     void attach(Engine* engine);
     void detach(Engine* engine);
