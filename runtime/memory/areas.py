@@ -89,6 +89,22 @@ class File:
         self.store: Store | None = None  # of its WINDOWED areas
         self.changing = False  # was mapped through a descriptor that can write
 
+    def twin(self, store: "Store") -> "File":
+        """The same file, in another window."""
+        other = File(
+            dev=self.dev,
+            ino=self.ino,
+            name=self.name,
+            size=self.size,
+            mtime=self.mtime,
+            ctime=self.ctime,
+            stable=self.stable,
+            sized=self.sized,
+        )
+        other.changing = self.changing
+        other.store = store
+        return other
+
     def __repr__(self) -> str:
         return f"File({self.dev:#x}:{self.ino} {self.name!r} {self.size})"
 

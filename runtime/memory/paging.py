@@ -250,6 +250,25 @@ def extend(space: "AddressSpace", tail: Area) -> bool:
     return True
 
 
+def rehome(space: "AddressSpace", area: Area, tail: Area) -> bool:
+    """`area` is to move and grow by `tail`, for which its window has no room: give both a larger one. False: there is
+    no memory."""
+    store = store_of(area)
+    larger = space.windows.outgrow(store, tail.offset + tail.length)
+    if larger is None or area.file is None:
+        return False
+    area.file = tail.file = area.file.twin(larger)
+    space.translations.replaced(larger.place, larger.end - larger.start)
+    for part in (area, tail):
+        larger.users += part.length
+    if not area.flags & COPIED:
+        area.place = larger.home(area.offset)
+    tail.flags &= ~COPIED
+    tail.place = larger.home(tail.offset)
+    watch(space)
+    return True
+
+
 def discard(space: "AddressSpace", piece: Area) -> None:
     """Give up the memory of a WINDOWED area that is already out of the map."""
     store = store_of(piece)

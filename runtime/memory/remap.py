@@ -206,16 +206,20 @@ def _move_piece(space: "AddressSpace", moved: Area, target: int, length: int, ke
 
 def _move_windowed(space: "AddressSpace", moved: Area, new: Area, more: int) -> None:
     """A window has nothing to do with guest addresses: only those change. What is added is the file's, not a copy."""
-    tail = None
+    tail = left = None
     if more:
         tail = new.part(new.start, new.end)
         tail.start = new.start + moved.length
         tail.offset = new.offset + moved.length
-        if not paging.extend(space, tail):
-            raise GuestError(ENOMEM)
         new.end = tail.start
+        if not paging.extend(space, tail):
+            if not paging.rehome(space, new, tail):
+                raise GuestError(ENOMEM)
+            left = paging.store_of(moved)
     if moved.length:
         space.areas.remove(moved.start, moved.end)
+        if left is not None:
+            space.windows.drop(left, moved.length)
         space.show(new)
         space.areas.insert(new)
     if tail is not None:

@@ -169,6 +169,30 @@ class Windows:
         store.end = end
         return True
 
+    def outgrow(self, store: Store, end: int) -> Store | None:
+        """A second, larger window of the same file for a mapping that grew beyond the first one's room. Nobody uses it
+        yet. None: the host has no more."""
+        backing, length = self._backing, self._backing.round_host(end - store.start)
+        try:
+            place = backing.window(2 * length)
+        except GuestError:
+            return None
+        larger = Store(
+            store.key, place, store.start, store.start + backing.round_window(2 * length)
+        )
+        try:
+            backing.host.move(store.place, 0, place, length, True)
+            larger.end = store.start + length
+            if store.followed:
+                self._follow(larger, store.handle)
+        except GuestError:
+            self._release(larger)
+            return None
+        larger.writable, larger.changing = store.writable, store.changing
+        self._stores[store.key] = larger
+        self.all.append(larger)
+        return larger
+
     def _follow(self, store: Store, fd: int) -> None:
         store.handle = self._backing.host.track(fd)
         self.own_fds.add(store.handle)

@@ -154,7 +154,7 @@ class SimulatedHost:
         handle = TRACKED + fd
         while handle in self.tracked:
             handle += 1000
-        self.tracked[handle] = self.files[fd]
+        self.tracked[handle] = self.tracked.get(fd) or self.files[fd]
         return handle
 
     def length(self, handle: int) -> int:

@@ -427,3 +427,37 @@ def test_low_mappings(hint: int) -> None:
     assert space.mmap(hint, g, 3, flags) == (low if followed else low + g)
     fails(ENOMEM, space.mmap, hint, high - low, 3, flags)
     assert space.mmap(0x60000000, g, 3, flags | MAP_FIXED) == 0x60000000
+
+
+def test_a_file_outgrows_its_window(machine: Machine) -> None:
+    """The host's window of the file has room for twice the file, at least a 4096th of the arena."""
+    space, g = machine.space, machine.page
+    room = max(machine.host.size >> 12, 32 * g) + 4 * g
+    at = space.mmap(0, 2 * g, 3, MAP_SHARED, 3)
+    again = space.mmap(0, g, 3, MAP_SHARED, 3)
+    space.access.write(at, b"kept")
+    new = space.mremap(at, 2 * g, room, MREMAP_MAYMOVE)
+    assert space.access.read(new, 4) == b"kept"
+    space.access.write(new, b"both")
+    assert space.access.read(again, 4) == b"both"
+    machine.host.files[3].data += bytes(room)
+    space.resized()
+    space.access.write(new + room - 4, b"last")
+    assert machine.host.files[3].data[room - 4 : room] == b"last"
+    space.munmap(new, room)
+    space.munmap(again, g)
+    assert not machine.host.pages and not machine.host.tracked
+
+
+def test_growth_is_seen_at_the_fault(machine: Machine) -> None:
+    """Another process made the file longer, and no system call came between."""
+    space, g = machine.space, machine.page
+    data = machine.host.files[3].data
+    del data[g + 1 :]
+    at = space.mmap(0, 4 * g, 3, MAP_SHARED, 3)
+    fails(EFAULT, space.access.read, at + 2 * g, 1)
+    assert space.access.read(at + g, g)[1:] == bytes(g - 1)
+    data += b"n" * (2 * g)
+    assert space.access.read(at + 2 * g, 4) == b"nnnn"
+    space.access.write(at + 2 * g, b"mine")
+    assert data[2 * g : 2 * g + 4] == b"mine"
