@@ -167,20 +167,15 @@ def _mark(space: "AddressSpace", piece: Area, what: int) -> None:
         raise GuestError(EINVAL)
     if len(space.areas) + space.areas.splits(piece.start, piece.end) > space.max_map_count:
         raise GuestError(ENOMEM)
-    # The host's fork must do as well; sub-page neighbours keep DONTFORK and WIPEONFORK from whole host pages.
-    if flags & BACKED and what in (
-        MADV_WIPEONFORK,
-        MADV_KEEPONFORK,
-        MADV_HUGEPAGE,
-        MADV_NOHUGEPAGE,
-    ):
+    # What a fork does is ours (forget_unforked): a host page may hold pages of several areas, a reservation has no host
+    # memory yet, and a vfork is a fork to the host.
+    if flags & BACKED and what in (MADV_HUGEPAGE, MADV_NOHUGEPAGE):
         aligned = not (piece.place | piece.length) & (space.host.page - 1)
         if aligned:
             try:
                 space.host.advise(piece.place, piece.length, what)
             except GuestError:
-                if what in (MADV_WIPEONFORK, MADV_KEEPONFORK):
-                    raise
+                pass
 
     def alter(area: Area) -> None:
         area.flags = area.flags & ~cleared | added
@@ -430,11 +425,15 @@ def munlockall(space: "AddressSpace") -> int:
 
 
 def forget_unforked(space: "AddressSpace") -> None:
-    """In a fork's child: areas marked DONTFORK are not there; locks are not inherited."""
+    """In a fork's child: areas marked DONTFORK are not there, those marked WIPEONFORK are zero; locks are not
+    inherited."""
     space.default_flags = 0
     for area in list(space.areas):
         if area.flags & DONTFORK:
             space.clear_range(area.start, area.end)
+        elif area.flags & WIPEONFORK and area.flags & BACKED:
+            space.backing.advise_zero(area.place, area.length)
+            space.rewritten(area)
     if any(area.flags & LOCKED for area in space.areas):
         clear = _unlocker()
         for area in list(space.areas):

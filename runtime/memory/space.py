@@ -501,10 +501,12 @@ class AddressSpace:
         if self.perms(piece.prot) & PROT_EXEC:
             self.translations.executable(piece.place, piece.length, self.identity(piece))
 
-    def after_fork(self) -> None:
-        """In the child of a fork: memory marked MADV_DONTFORK is gone, and no other task holds the lock."""
+    def after_fork(self, shared: bool = False) -> None:
+        """In the child of a fork: no other task holds the lock; what madvise said of forks is done. `shared`: to the
+        guest it was none, parent and child have the same memory (vfork)."""
         self.lock = _thread.RLock()
-        advice.forget_unforked(self)
+        if not shared:
+            advice.forget_unforked(self)
 
 
 def mark_written(area: Area) -> None:

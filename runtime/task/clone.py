@@ -204,7 +204,7 @@ def _child_of_fork(task: Task, wanted: CloneArguments, ends: tuple[int, int], sh
     process.tasks = {task.tid: task}
     process.waiters = []
     process.closing = False
-    process.memory.after_fork()
+    process.memory.after_fork(shared)
     forget_timers(process)
     if process.vfork is not None:  # our parent's own waiting parent is not ours
         quick_syscall(SYS["close"], process.vfork)

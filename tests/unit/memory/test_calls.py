@@ -23,6 +23,7 @@ from runtime.memory.flags import (
     MADV_DONTFORK,
     MADV_DONTNEED,
     MADV_FREE,
+    MADV_KEEPONFORK,
     MADV_NORMAL,
     MADV_WILLNEED,
     MADV_WIPEONFORK,
@@ -297,6 +298,48 @@ def test_advice(machine: Machine) -> None:
     space.madvise(at, g, MADV_DONTFORK)
     space.after_fork()
     assert machine.table.lookup(at) is None and machine.table.lookup(at + 2 * g)
+
+
+def test_a_fork_wipes_what_was_marked_and_nothing_else(machine: Machine) -> None:
+    """Marked pages begin and end inside larger host pages. One of them is new memory by the time of the fork."""
+    space, g = machine.space, machine.page
+    at = space.mmap(100 * machine.unit + g, 8 * g, 3, ANON | MAP_FIXED)
+    space.access.write(at, b"x" * 8 * g)
+    space.madvise(at + g, 4 * g, MADV_WIPEONFORK)
+    space.madvise(at + 4 * g, g, MADV_KEEPONFORK)
+    space.munmap(at + 2 * g, g)
+    space.mmap(at + 2 * g, g, 3, ANON | MAP_FIXED)
+    space.access.write(at + 2 * g, b"y")
+    # A mark on the host's page would outlive the area and take its neighbours' bytes.
+    assert f"advise {MADV_WIPEONFORK}" not in machine.host.calls
+    space.after_fork(shared=True)
+    assert space.access.read(at + g, 1) == b"x"
+    space.after_fork()
+    first = [space.access.read(at + n * g, 1) for n in range(8)]
+    assert first == [b"x", b"\0", b"y", b"\0", *[b"x"] * 4]
+    assert space.access.read(at + g, g) == space.access.read(at + 3 * g, g) == bytes(g)
+    assert space.access.read(at + 2 * g - 1, 2) == b"\0y"
+    assert space.access.read(at + 4 * g, g) == b"x" * g
+
+
+def test_a_reservation_is_wiped_too(machine: Machine) -> None:
+    space, g = machine.space, machine.page
+    at = space.mmap(0, 3 * g, 0, ANON)
+    space.madvise(at + g, g, MADV_WIPEONFORK)
+    space.mprotect(at, 3 * g, 3)
+    space.access.write(at, b"x" * 3 * g)
+    space.after_fork()
+    assert space.access.read(at, 3 * g) == b"x" * g + bytes(g) + b"x" * g
+
+
+def test_the_child_of_a_vfork_has_all_memory(machine: Machine) -> None:
+    space, g = machine.space, machine.page
+    at = space.mmap(0, 2 * g, 3, ANON)
+    space.madvise(at, g, MADV_DONTFORK)
+    space.after_fork(shared=True)
+    space.access.write(at, b"there")
+    space.after_fork()
+    fails(EFAULT, space.access.read, at, 1)
 
 
 def test_the_heap(machine: Machine) -> None:
