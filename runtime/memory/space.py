@@ -102,6 +102,8 @@ class AddressSpace:
 
     def _begin(self, limits: Limits) -> None:
         self.limits = limits
+        # Lengths of mapped files matter to the page table: whoever changes one calls `resized`.
+        self.follows_files = limits.page != self.host.page
         if self.backing.small:  # the host cannot say which parts of its pages are in use
             self.table.count_touched()
         # Linear memory is the fast and simple kind: search below its end when the architecture leaves the choice.

@@ -325,19 +325,28 @@ def sync_file_range2(task: "Task", fd: Fd, flags: UInt, offset: Loff, length: Lo
 @syscall
 def fallocate(task: "Task", fd: Fd, mode: Int, offset: Loff, length: Loff) -> int:
     """fallocate(2)."""
-    return wait(SYS["fallocate"], fd, mode, offset, length)
+    result = wait(SYS["fallocate"], fd, mode, offset, length)
+    if task.memory.follows_files:
+        task.memory.resized()
+    return result
 
 
 @syscall
 def ftruncate(task: "Task", fd: Fd, length: Long) -> int:
     """ftruncate(2)."""
-    return wait(SYS["ftruncate"], fd, length)
+    result = wait(SYS["ftruncate"], fd, length)
+    if task.memory.follows_files:
+        task.memory.resized()
+    return result
 
 
 @syscall
 def ftruncate64(task: "Task", fd: Fd, length: Loff) -> int:
     """ftruncate64(2), of 32-bit ABIs."""
-    return wait(SYS["ftruncate"], fd, length)
+    result = wait(SYS["ftruncate"], fd, length)
+    if task.memory.follows_files:
+        task.memory.resized()
+    return result
 
 
 @syscall

@@ -7,7 +7,7 @@ from runtime._core import quick_syscall as quick
 from runtime._core import syscall as wait
 from runtime.abi import structs
 from runtime.abi.errors import EINVAL, EOVERFLOW, EPERM, GuestError
-from runtime.abi.linux import AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, MS_BIND, MS_MOVE
+from runtime.abi.linux import AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, MS_BIND, MS_MOVE, O_TRUNC
 from runtime.rootfs import View
 from runtime.syscalls.hostflags import host_open_flags
 from runtime.syscalls.kinds import (
@@ -224,4 +224,7 @@ def open_by_handle_at(task: "Task", mount_fd: Fd, handle: Address, flags: OpenFl
     if not 0 < size <= MAX_HANDLE_SZ:
         raise GuestError(EINVAL)
     host = struct.pack("=Ii", size, kind) + access.read(handle + HANDLE_HEAD, size)
-    return wait(SYS["open_by_handle_at"], mount_fd, host, host_open_flags(flags))
+    fd = wait(SYS["open_by_handle_at"], mount_fd, host, host_open_flags(flags))
+    if flags & O_TRUNC and task.memory.follows_files:
+        task.memory.resized()
+    return fd

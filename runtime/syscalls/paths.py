@@ -102,6 +102,8 @@ def _open(task: "Task", dirfd: int, path: bytes, flags: int, mode: int) -> int:
             return answer
     at, name = task.view.resolve(dirfd, path, follow)
     fd = wait(SYS["openat"], at, name, host_open_flags(flags), mode)
+    if flags & O_TRUNC and task.memory.follows_files:
+        task.memory.resized()
     if task.process.watched_libraries is not None and b".so" in path and not flags & O_ACCMODE:
         alignment.opened(task, fd)
     return fd
@@ -126,19 +128,28 @@ def openat2(task: "Task", dirfd: Fd, path: Path, how: Address, size: Size) -> in
     at, name = task.view.resolve(dirfd, path, follow)
     words = (host_open_flags(generic), mode, resolve)
     host = b"".join(word.to_bytes(8, "little") for word in words) + raw[OPEN_HOW_SIZE:]
-    return wait(SYS["openat2"], at, name, host, size)
+    fd = wait(SYS["openat2"], at, name, host, size)
+    if generic & O_TRUNC and task.memory.follows_files:
+        task.memory.resized()
+    return fd
 
 
 @syscall
 def truncate(task: "Task", path: Path, length: Long) -> int:
     """truncate(2)."""
-    return wait(SYS["truncate"], host_path(task, path), length)
+    result = wait(SYS["truncate"], host_path(task, path), length)
+    if task.memory.follows_files:
+        task.memory.resized()
+    return result
 
 
 @syscall
 def truncate64(task: "Task", path: Path, length: Loff) -> int:
     """truncate64(2), of 32-bit ABIs."""
-    return wait(SYS["truncate"], host_path(task, path), length)
+    result = wait(SYS["truncate"], host_path(task, path), length)
+    if task.memory.follows_files:
+        task.memory.resized()
+    return result
 
 
 # Making and removing -----------------------------------------------------------------------------------------------

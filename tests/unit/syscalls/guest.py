@@ -71,6 +71,7 @@ class Guest:
             start_stack=1,
             start_brk=2,
             page=PAGE,
+            follows_files=False,
             round=lambda value: value + PAGE - 1 & -PAGE,
             figures=lambda base: sizes,
         )
