@@ -504,3 +504,29 @@ def test_growth_is_seen_at_the_fault(machine: Machine) -> None:
     assert space.access.read(at + 2 * g, 4) == b"nnnn"
     space.access.write(at + 2 * g, b"mine")
     assert data[2 * g : 2 * g + 4] == b"mine"
+
+
+def test_a_cut_file_takes_private_copies_with_it(machine: Machine) -> None:
+    """What a program stored in its own pages past the new end does not come back when the file grows again."""
+    space, host, g = machine.space, machine.host, machine.page
+    file = host.files[3]
+    at = space.mmap(0, 4 * g, 3, MAP_PRIVATE, 3)
+    kept = space.mmap(0, 4 * g, 3, MAP_PRIVATE, 4)  # another file
+    for address in (at, kept):
+        for page in range(4):  # the copies lie side by side: one area that is cut in the middle
+            space.access.write(address + page * g, b"mine")
+    del file.data[g + 1 :]
+    host.truncated(file)
+    space.resized()
+    for page in (2, 3):
+        fails(EFAULT, space.access.read, at + page * g, 1)
+        fails(EFAULT, space.access.write, at + page * g, b"x")
+    assert space.access.read(at, 4) == space.access.read(at + g, 4) == b"mine"
+    file.data += b"n" * (3 * g)
+    space.resized()
+    assert space.access.read(at + 2 * g, 2 * g) == b"n" * 2 * g
+    assert space.access.read(at, 4) == space.access.read(at + g, 4) == b"mine"
+    assert all(space.access.read(kept + page * g, 4) == b"mine" for page in range(4))
+    space.munmap(at, 4 * g)
+    space.munmap(kept, 4 * g)
+    assert not host.pages and not host.tracked
