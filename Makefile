@@ -18,7 +18,7 @@ CORE_FILES := $(shell find runtime/core -type f 2>/dev/null)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help build launcher run test test-hosts check bench format clean
+.PHONY: help build launcher run test test-roots test-hosts check bench format clean
 
 help:
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ test: build launcher ## run the tests: the quick ones, then the guest programs o
 	$(TOOLS)/install-packages.sh test
 	$(BIN)/python -m pytest -n $(JOBS)
 	$(BIN)/python -m pytest -m "$(if $(filter 0,$(shell id -u)),(guest or root),guest) and not slow" -n $(JOBS)
+
+test-roots: build launcher ## as root, some minutes: debootstrap, mmdebstrap and sbuild make foreign roots and packages
+	$(TOOLS)/install-packages.sh roots
+	$(BIN)/python -m pytest -m "root and slow" tests/system/test_foreign_roots.py
 
 test-hosts: build ## boot a host with 16 KiB pages in a virtual machine, run the guest programs and the page size matrix there
 	$(TOOLS)/install-packages.sh hosts

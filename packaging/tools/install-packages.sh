@@ -7,7 +7,7 @@
 set -euo pipefail
 
 usage() {
-    echo "usage: install-packages.sh make|build|launcher|run|test|hosts|check|bench ..." >&2
+    echo "usage: install-packages.sh make|build|launcher|run|test|roots|hosts|check|bench ..." >&2
     exit 2
 }
 
@@ -53,6 +53,10 @@ for target in "$@"; do
     test)
         want_cross
         wanted+=(arch-test)
+        ;;
+    # the slow tests of foreign roots, which make them from Debian's archive
+    roots)
+        wanted+=(arch-test debootstrap mmdebstrap sbuild uidmap debian-archive-keyring ca-certificates)
         ;;
     # the host's programs come from Debian's archive too, but are not installed: packaging/tools/unpack-debian.sh
     hosts)

@@ -1,5 +1,6 @@
 """Foreign roots with Octavo as the only handler and nothing of Octavo in them: arch-test, chroot, debootstrap,
-mmdebstrap. The registry is a user namespace's own (Linux 6.7), where root is root over all ids but makes no devices.
+mmdebstrap, sbuild. The registry is a user namespace's own (Linux 6.7), where root is root over all ids but makes no
+devices.
 """
 
 import os
@@ -139,3 +140,46 @@ def test_mmdebstrap(mode, tmp_path):
         text = status.read().decode()
     assert text.count("Status: install ok installed\n") > 80
     assert text.count("\nStatus: ") == text.count("Status: install ok installed\n")
+
+
+# sbuild gives its namespaces the ids that /etc/subuid allots; the superuser has none there. $1 becomes both files.
+WITH_IDS = 'for file in /etc/subuid /etc/subgid; do mount --bind "$1" $file || exit 1; done; shift; exec "$@"'
+COMPONENTS = [f"deb {MIRROR} bookworm main", f"deb-src {MIRROR} bookworm main"]
+
+
+@pytest.mark.slow
+def test_sbuild_builds_hello(tmp_path):
+    """Debian's builder in its unshare mode, from a base that has never been on other hardware: it fetches the source,
+    installs the build dependencies, configures, compiles, runs the package's own tests and makes the .deb.
+    """
+    need("sbuild", "mmdebstrap", "arch-test", "newuidmap", "dpkg-deb")
+    tmp_path.chmod(0o777)
+    environment = {"TMPDIR": "/tmp", "HOME": str(tmp_path)}
+    base, out, ids = tmp_path / "base.tar", tmp_path / "out", tmp_path / "ids"
+    words = ["--arch=arm64", "--variant=buildd", "bookworm", str(base), *COMPONENTS]
+    done = under_octavo("mmdebstrap", *words, minutes=60, environment=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    out.mkdir()
+    ids.write_text("root:100000:65536\n")
+    words = ["--batch", "--nolog", "--chroot-mode=unshare", "--arch=arm64", "--dist=bookworm"]
+    words += [f"--chroot={base}", f"--build-dir={out}", "--no-run-lintian", "hello"]
+    script = f'cd "$0" || exit 1; {WITH_IDS}'
+    words = ["/bin/sh", "-c", script, str(out), str(ids), "sbuild", *words]
+    done = under_octavo(*words, minutes=60, environment=environment)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "\nStatus: successful\n" in done.stdout
+    assert "\n# FAIL:  0\n" in done.stdout
+    (package,) = out.glob("hello_*_arm64.deb")
+    fields = subprocess.run(
+        ["dpkg-deb", "--field", package, "Package", "Architecture"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert fields.stdout == "Package: hello\nArchitecture: arm64\n"
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "hello"], check=True)
+    subprocess.run(["tar", "-C", tmp_path / "hello", "-xf", base, "./lib", "./usr/lib"], check=True)
+    said = under_octavo("chroot", str(tmp_path / "hello"), "/usr/bin/hello")
+    assert (said.stdout, said.returncode) == ("Hello, world!\n", 0)
+    shutil.rmtree(tmp_path / "hello")
+    base.unlink()
