@@ -21,7 +21,7 @@ import sys
 import time
 
 from tests.guest import pages
-from tests.hosts import machine, parts, plan, report
+from tests.hosts import machine, parts, plan, report, root
 from tests.hosts.archive import Archive
 
 EVERY = re.compile("")
@@ -35,9 +35,13 @@ def kernel(name: str) -> str:
     return found
 
 
-def make_initramfs(path: str, jobs: list[plan.Job], arguments: argparse.Namespace) -> None:
-    """Everything the machine needs, in one file."""
-    todo = [{"name": job.name, "command": job.command} for job in jobs]
+def make_initramfs(
+    path: str, jobs: list[plan.Job], system: str | None, arguments: argparse.Namespace
+) -> None:
+    """Everything the machine needs, in one file. system: the Debian root that goes along."""
+    todo: list[dict[str, object]] = [{"name": job.name, "command": job.command} for job in jobs]
+    if system is not None:
+        todo += root.jobs(re.compile(arguments.only))
     if arguments.command:
         todo = [{"name": arguments.command, "command": shlex.split(arguments.command)}]
     with open(path, "wb") as file:
@@ -45,6 +49,8 @@ def make_initramfs(path: str, jobs: list[plan.Job], arguments: argparse.Namespac
         machine.base(archive, parts.python(), parts.core(arguments.jobs))
         plan.add_programs(archive, jobs)
         plan.add_qemu(archive, jobs, parts.qemu())
+        if system is not None:
+            root.add(archive, system)
         first = [["python3", "/octavo/packaging/tools/install_command.py", "/octavo/bin/octavo"]]
         whole = {"first": first, "jobs": todo, "workers": arguments.workers}
         archive.data("jobs.json", json.dumps(whole).encode())
@@ -91,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a console.txt with the results of jobs that do not run now",
     )
     add("--readme", action="store_true", help="put the matrix into README.md")
+    add("--without-root", action="store_true", help="no programs of a Debian armhf root")
     add("--workers", type=int, default=2, help="jobs at a time in the machine")
     add("--jobs", type=int, default=os.cpu_count() or 1, help="of the build")
     add("--quiet", action="store_true", help="no line for each job")
@@ -105,7 +112,9 @@ def main() -> int:
     initramfs = os.path.join(parts.VAR, "initramfs.cpio")
     os.makedirs(parts.VAR, exist_ok=True)
     try:
-        make_initramfs(initramfs, guests + matrix, arguments)
+        wants_root = root.jobs(wanted) and not arguments.without_root and not arguments.command
+        system = root.directory() if wants_root else None
+        make_initramfs(initramfs, guests + matrix, system, arguments)
         what, results = run(arguments.host, initramfs, arguments.quiet)
     except parts.NotPossible as error:
         print(f"test-hosts: {error}", file=sys.stderr)
@@ -119,7 +128,12 @@ def main() -> int:
         results = report.load(arguments.earlier) | results
         guests = [job for job in guests if job.name in results]
         matrix = [job for job in matrix if job.name in results]
-    return show(what, guests, matrix, results, arguments.readme)
+    failed = show(what, guests, matrix, results, arguments.readme)
+    if system is not None:
+        text, differs = root.table(system, wanted, results)
+        print(f"\n{text}")
+        failed |= differs
+    return failed
 
 
 def show(
