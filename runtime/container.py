@@ -16,7 +16,15 @@ import errno
 import os
 
 from runtime._core import SYS, quick_syscall
-from runtime.abi.linux import AT_FDCWD, AT_RECURSIVE, CLONE_NEWNS, CLONE_NEWUSER, MS_BIND, O_PATH
+from runtime.abi.linux import (
+    AT_FDCWD,
+    AT_RECURSIVE,
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    MS_BIND,
+    MS_MOVE,
+    O_PATH,
+)
 from runtime.walk import walk
 
 TYPE_CHECKING = False
@@ -309,9 +317,22 @@ class Pivot(Step):
 
     def execute(self) -> None:
         os.chdir(self.root)
-        call("pivot_root", b".", b".")
-        call("umount2", b".", MNT_DETACH)  # pivot_root(2): the old root lies on top of the new one
+        try:
+            call("pivot_root", b".", b".")
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            self._over_the_old()
+        else:
+            call(
+                "umount2", b".", MNT_DETACH
+            )  # pivot_root(2): the old root is on top of the new one
         os.chdir(b"/")
+
+    def _over_the_old(self) -> None:
+        """An initramfs cannot be pivoted away from: the root is moved on top of it, as switch_root(8) does."""
+        call("mount", b".", b"/", b"", MS_MOVE, b"")
+        call("chroot", b".")
 
 
 def _terminal() -> bytes | None:

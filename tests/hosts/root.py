@@ -16,7 +16,7 @@ from tests.hosts.archive import Archive
 from tests.hosts.report import MISSING, Result
 
 ARCHITECTURE = "armhf"
-PACKAGES = ("python3-minimal", "sqlite3")
+PACKAGES = ("python3", "sqlite3")
 PLACE = "/roots/armhf"
 OCTAVO = os.path.join(parts.TOP, ".venv", "bin", "octavo")
 ENVIRONMENT = ("-E", "LC_ALL=C.UTF-8", "-E", "PATH=/usr/sbin:/usr/bin:/sbin:/bin")
@@ -81,11 +81,14 @@ def directory() -> str:
         )
     if not os.path.exists(os.path.join(path, "etc", "os-release")):
         create = [OCTAVO, "rootfs", "create", "debian:bookworm", "--arch", ARCHITECTURE, path]
-        subprocess.run(create, check=True)
-    install = "apt-get update && apt-get install -y --no-install-recommends " + " ".join(PACKAGES)
+        if subprocess.run(create, check=False, stdout=sys.stderr).returncode != 0:
+            raise parts.NotPossible(f"{path} cannot be made")
+    # An index that a mirror is in the middle of changing is no matter: apt keeps to those it has.
+    install = "apt-get update; apt-get install -y --no-install-recommends " + " ".join(PACKAGES)
     environment = (*ENVIRONMENT, "-E", "DEBIAN_FRONTEND=noninteractive")
     command = [OCTAVO, "run", "--root", path, *environment, "--", "/bin/sh", "-c", install]
-    subprocess.run(command, check=True, stdout=sys.stderr)
+    if subprocess.run(command, check=False, stdout=sys.stderr).returncode != 0:
+        raise parts.NotPossible(f"{path}: its packages cannot be installed")
     return path
 
 

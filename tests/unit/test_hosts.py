@@ -3,11 +3,12 @@
 import io
 import re
 import stat
+import subprocess
 
 import pytest
 
 from tests.guest import pages
-from tests.hosts import archive, plan, report
+from tests.hosts import archive, plan, report, root
 
 
 def entries(data):
@@ -101,3 +102,24 @@ def test_matrix_and_readme(tmp_path):
     readme.write_text("nothing")
     with pytest.raises(ValueError, match="begin"):
         report.write_readme(str(readme), text)
+
+
+def test_what_of_a_root_goes_along() -> None:
+    assert root.LEFT_OUT.match("usr/share/doc/bash/README")
+    assert root.LEFT_OUT.match("var/lib/apt/lists/x")
+    assert not root.LEFT_OUT.match("usr/share/perl/5.36.0/strict.pm")
+    assert not root.LEFT_OUT.match("etc/proc/x")
+
+
+def test_a_program_that_prints_something_else_there_fails(monkeypatch) -> None:
+    monkeypatch.setattr(root, "OCTAVO", "/bin/echo")
+    wanted = re.compile("perl")
+    (job,) = root.jobs(wanted)
+    words = subprocess.run(
+        root._words("/bin/echo", "/r", root.PROGRAMS["perl"]), capture_output=True, text=True
+    )
+    same = {str(job["name"]): report.Result(words.stdout, "", "exit 0", 1.0)}
+    assert root.table("/r", wanted, same)[1] is False
+    other = {str(job["name"]): report.Result(words.stdout + "x", "", "exit 0", 1.0)}
+    assert root.table("/r", wanted, other)[1] is True
+    assert root.table("/r", wanted, {})[1] is True
