@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.image import Image
 
 AUTO, HOST, THROUGHPUT = WORDS = ("auto", "host", "throughput")
+MAX_DIGITS = 9  # of a size, far above any page
 
 
 class PageSizeError(Exception):
@@ -45,22 +46,20 @@ def size_text(size: int) -> str:
 
 
 def parse_size(word: str | int) -> int | str:
-    """One of WORDS, "4k", "64K", "16384", 4096 -> the word or bytes. PageSizeError for anything else."""
-    if isinstance(word, int) and not isinstance(word, bool):
-        size = word
-    else:
-        text = str(word).strip().lower()
-        if text in WORDS:
-            return text
-        digits, factor = (text[:-1], 1024) if text.endswith("k") else (text, 1)
-        if not (digits.isascii() and digits.isdecimal()):
-            raise PageSizeError(
-                f"page size {word!r} is not auto, host, throughput or a size like 4k, 16k, 64k"
-            )
-        size = int(digits) * factor
-    if size <= 0 or size & (size - 1):
-        raise PageSizeError(f"page size {word} is not a power of two")
-    return size
+    """One of WORDS, "4k", "64K", "4KiB", "1m", "16384", 4096 -> the word or bytes. PageSizeError for anything else."""
+    text = str(word).strip().lower()
+    if text in WORDS:
+        return text
+    digits, shift = text, 0
+    for suffix, bits in (("kib", 10), ("k", 10), ("mib", 20), ("m", 20)):
+        if text.endswith(suffix):
+            digits, shift = text[: -len(suffix)], bits
+            break
+    if digits.isascii() and digits.isdecimal() and len(digits) <= MAX_DIGITS:
+        size = int(digits) << shift
+        if size & (size - 1) == 0 < size:
+            return size
+    raise PageSizeError(f"page size {word!r}: give {', '.join(WORDS)} or a power of two like 4k")
 
 
 def size_list(sizes: "Sequence[int]") -> str:

@@ -12,6 +12,8 @@ cannot say so, nor keep order, duplicates or words without a "="; so the guest's
 import os
 import sys
 
+from runtime.policy import PageSizeError, parse_size
+
 USAGE = """\
 usage: octavo run [--root DIR | -L PREFIX] [OPTIONS] [--] PROGRAM [ARGS...]
 
@@ -30,10 +32,6 @@ The exit status is the program's. Errors of octavo itself: 1.
 
 # as qemu-user answers a wrong command line
 FAILED = 1
-
-WORDS = ("auto", "host", "throughput")  # as in policy.py, which a wrong command line needs not load
-MIN_PAGE = 1 << 10
-MAX_PAGE = 1 << 24
 
 
 class UsageError(Exception):
@@ -132,22 +130,11 @@ class Options:
 
 
 def parse_page_size(text: str) -> int | str:
-    """A word of WORDS, or bytes: "4096", "4k", "4K", "4KiB", "1m". UsageError for anything else."""
-    word = text.lower()
-    if word in WORDS:
-        return word
-    shift = 0
-    for suffix, bits in (("kib", 10), ("k", 10), ("mib", 20), ("m", 20)):
-        if word.endswith(suffix):
-            word, shift = word[: -len(suffix)], bits
-            break
-    if word.isascii() and word.isdigit() and len(word) <= 9:
-        size = int(word) << shift
-        if MIN_PAGE <= size <= MAX_PAGE and size & (size - 1) == 0:
-            return size
-    raise UsageError(
-        f"page size {text!r}: give {', '.join(WORDS)}, or a power of two such as 4k, 16k, 64k"
-    )
+    """As policy.parse_size; UsageError."""
+    try:
+        return parse_size(text)
+    except PageSizeError as error:
+        raise UsageError(str(error)) from None
 
 
 # set at start by the launcher, whose own main() got it

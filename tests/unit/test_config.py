@@ -72,7 +72,7 @@ def test_later_files_win_key_by_key(places):
         (
             "targets:\n  arm:\n    page_size: 3k\n",
             3,
-            ("targets.arm.page_size: page size 3k is not a power of two; possible: 4k",),
+            ("targets.arm.page_size: page size '3k'", "or a power of two like 4k; possible: 4k"),
         ),
         (
             "targets:\n  arm64:\n    page_size: 3k\n",

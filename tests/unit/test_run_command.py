@@ -97,7 +97,7 @@ def test_page_size_words(word: str) -> None:
     assert parse_page_size(word) == word.lower()
 
 
-BAD_SIZES = ["", "0", "k", "-4k", "3k", "4096.0", "12288", "512", "1g", "٤k", "9" * 40]
+BAD_SIZES = ["", "0", "k", "-4k", "3k", "4096.0", "12288", "1g", "٤k", "9" * 40]
 
 
 @pytest.mark.parametrize("text", BAD_SIZES)
