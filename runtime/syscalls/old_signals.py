@@ -11,7 +11,14 @@ from runtime.abi.linux import SA_NODEFER, SA_RESETHAND, SIGKILL, SIGSTOP
 from runtime.abi.structs import old_sigaction
 from runtime.syscalls.kinds import Address, Int, SigHow, Signal, ULong
 from runtime.syscalls.registry import syscall
-from runtime.syscalls.signals import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, exchange_action, get_mask
+from runtime.syscalls.signals import (
+    SIG_BLOCK,
+    SIG_SETMASK,
+    SIG_UNBLOCK,
+    exchange_action,
+    get_mask,
+    swap_action,
+)
 from runtime.task.signals import Action
 
 TYPE_CHECKING = False
@@ -40,29 +47,16 @@ def _put(task: "Task", address: int, mask: int) -> None:
 @syscall
 def sigaction(task: "Task", signo: Signal, act: Address, old: Address) -> int:
     """EINVAL as rt_sigaction(2) has it."""
-    access, arch = task.memory.access, task.arch
-    struct = old_sigaction.of(arch.model)
-    new = None
-    if act:
-        values = struct.unpack(access.read(act, struct.size))
-        fields = dict(zip(struct.names, values, strict=True))
-        new = Action(
-            fields["sa_handler"],
-            arch.constants.decode("sa_flags", fields["sa_flags"] & 0xFFFFFFFF),
-            _decode(task, fields["sa_mask"]),
-            fields.get("sa_restorer", 0),
-        )
-    before = exchange_action(task, signo, new)
-    if old:
-        shown = {
-            "sa_handler": before.handler,
-            "sa_flags": arch.constants.encode("sa_flags", before.flags),
-            "sa_mask": _encode(task, before.mask),
-            "sa_restorer": before.restorer,
-            "sa_rest": bytes(arch.sigset_size - arch.model.long),
-        }
-        access.write(old, struct.pack([shown[name] for name in struct.names]))
-    return 0
+    struct = old_sigaction.of(task.arch.model)
+    return swap_action(
+        task,
+        signo,
+        act,
+        old,
+        struct,
+        lambda word: _decode(task, word),
+        lambda mask: _encode(task, mask),
+    )
 
 
 @syscall

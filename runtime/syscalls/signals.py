@@ -15,6 +15,10 @@ from runtime.task.vfork import release_parent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from runtime.abi.layout import CStruct
     from runtime.task.task import Task
 
 SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
@@ -46,31 +50,45 @@ def exchange_action(task: "Task", signo: int, new: Action | None) -> Action:
     return before
 
 
-@syscall
-def rt_sigaction(task: "Task", signo: Signal, act: Address, old: Address, size: Size) -> int:
-    check_set_size(task, size)
-    access, arch = task.memory.access, task.arch
-    struct = sigaction.of(arch.model)
+def swap_action(
+    task: "Task",
+    signo: int,
+    act: int,
+    old: int,
+    struct: "CStruct",
+    decode: "Callable[[Any], int]",
+    encode: "Callable[[int], Any]",
+) -> int:
+    """sigaction in the layout `struct`; decode, encode: its sa_mask from and to generic signal numbers."""
+    access, constants = task.memory.access, task.arch.constants
     new = None
     if act:
-        values = struct.unpack(access.read(act, struct.size))
-        fields = dict(zip(struct.names, values, strict=True))
+        fields = struct.mapping(access.read(act, struct.size))
         new = Action(
             fields["sa_handler"],
-            arch.constants.decode("sa_flags", fields["sa_flags"] & 0xFFFFFFFF),
-            arch.sigset_decode(fields["sa_mask"]),
+            constants.decode("sa_flags", fields["sa_flags"] & 0xFFFFFFFF),
+            decode(fields["sa_mask"]),
             fields.get("sa_restorer", 0),
         )
     before = exchange_action(task, signo, new)
     if old:
         shown = {
             "sa_handler": before.handler,
-            "sa_flags": arch.constants.encode("sa_flags", before.flags),
-            "sa_mask": arch.sigset_encode(before.mask),
+            "sa_flags": constants.encode("sa_flags", before.flags),
+            "sa_mask": encode(before.mask),
             "sa_restorer": before.restorer,
         }
-        access.write(old, struct.pack([shown[name] for name in struct.names]))
+        values = {name: shown[name] for name in struct.names if name in shown}
+        access.write(old, struct.pack(values))
     return 0
+
+
+@syscall
+def rt_sigaction(task: "Task", signo: Signal, act: Address, old: Address, size: Size) -> int:
+    check_set_size(task, size)
+    arch = task.arch
+    struct = sigaction.of(arch.model)
+    return swap_action(task, signo, act, old, struct, arch.sigset_decode, arch.sigset_encode)
 
 
 @syscall
