@@ -13,9 +13,12 @@ from runtime.abi.linux import PATH_MAX, UIO_MAXIOV
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from runtime._core import PageTable
     from runtime.abi.layout import DataModel
+
+    T = TypeVar("T")
 
 MAX_ARG_PAGES = 32  # one argument with its NUL is at most so long
 MAX_ARG_STRINGS = 0x7FFFFFFF  # include/uapi/linux/binfmts.h
@@ -66,27 +69,34 @@ class Access:
             raise GuestError(EFAULT) from None
         return address
 
-    def read(self, address: int, length: int) -> bytes:
+    def _retry(
+        self, fault: MemoryFault, access: int, call: "Callable[..., T]", *words: "Any"
+    ) -> "T":
+        """The result of `call(*words)`, which has faulted, when its faults can be turned into memory; EFAULT."""
         last = -1
         while True:
+            last = self._again(fault, access, last)
             try:
-                return self.table.read(address, length)
-            except MemoryFault as fault:
-                last = self._again(fault, R, last)
+                return call(*words)
+            except MemoryFault as next_fault:
+                fault = next_fault
+
+    def read(self, address: int, length: int) -> bytes:
+        try:
+            return self.table.read(address, length)
+        except MemoryFault as fault:
+            return self._retry(fault, R, self.table.read, address, length)
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
         """Bytes before the first inaccessible one are stored also when it fails, as copy_to_user does."""
-        last = -1
-        while True:
-            try:
-                return self.table.write(address, data)
-            except MemoryFault as fault:
-                last = self._again(fault, W, last)
+        try:
+            self.table.write(address, data)
+        except MemoryFault as fault:
+            self._retry(fault, W, self.table.write, address, data)
 
     def spans(self, address: int, length: int, access: int) -> list[tuple[int, int]]:
         """[(host address, bytes)] of a buffer for a host call; shorter than `length` when its end is
-        inaccessible, EFAULT
-        when its beginning is."""
+        inaccessible, EFAULT when its beginning is."""
         last = -1
         while True:
             try:
@@ -103,12 +113,10 @@ class Access:
 
     def host(self, address: int, length: int, access: int) -> int:
         """Host address of a buffer that must be whole and contiguous; EFAULT if it is not."""
-        last = -1
-        while True:
-            try:
-                return self.table.host(address, length, access)
-            except MemoryFault as fault:
-                last = self._again(fault, access, last)
+        try:
+            return self.table.host(address, length, access)
+        except MemoryFault as fault:
+            return self._retry(fault, access, self.table.host, address, length, access)
 
     def word(self, address: int, access: int) -> int:
         """Host address of a futex word. A private page that could still be copied at its first store, to another
@@ -120,25 +128,23 @@ class Access:
 
     def compare_exchange_u32(self, address: int, expected: int, value: int) -> int:
         """Atomic on the host, in its byte order; the value found. EFAULT."""
-        last = -1
-        while True:
-            try:
-                return self.table.compare_exchange_u32(address, expected, value)
-            except MemoryFault as fault:
-                last = self._again(fault, W, last)
+        exchange = self.table.compare_exchange_u32
+        try:
+            return exchange(address, expected, value)
+        except MemoryFault as fault:
+            return self._retry(fault, W, exchange, address, expected, value)
 
     # -- strings ------------------------------------------------------------------------------------------------------
 
     def string(self, address: int, limit: int = PATH_MAX, error: int = ENAMETOOLONG) -> bytes:
         """A C string without its NUL; `error` when there is no NUL in `limit` bytes."""
-        last = -1
-        while True:
+        try:
             try:
                 return self.table.cstring(address, limit)
             except MemoryFault as fault:
-                last = self._again(fault, R, last)
-            except ValueError:
-                raise GuestError(error) from None
+                return self._retry(fault, R, self.table.cstring, address, limit)
+        except ValueError:
+            raise GuestError(error) from None
 
     def string_vector(self, address: int, limit: int = MAX_ARG_STRINGS) -> list[bytes]:
         """argv or envp: strings up to a NULL pointer; a NULL vector is empty. E2BIG beyond the kernel's limits."""
