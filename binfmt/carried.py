@@ -9,6 +9,7 @@ import os
 
 from binfmt import settings
 from binfmt.kernel import BinfmtError
+from binfmt.replace import replace
 from runtime import config
 
 SYSTEM = "/var/lib/octavo"
@@ -41,7 +42,7 @@ def prepare(interpreter: str, user: bool, directory: str = "") -> str:
     path = os.path.join(place, NAME)
     try:
         os.makedirs(place, exist_ok=True)
-        _replace(path, data)
+        replace(path, data, 0o755)
     except OSError as error:
         raise BinfmtError(
             f"{path}: the launcher with the configuration cannot be written: {error.strerror}"
@@ -65,20 +66,3 @@ def _users() -> str:
     if not value.startswith("/"):
         value = os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(value, "octavo")
-
-
-def _replace(path: str, data: bytes) -> None:
-    """Under a new inode: the old one may be pinned, and running."""
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o755)
-        with open(fd, "wb") as file:
-            os.fchmod(fd, 0o755)  # whatever the umask
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        os.replace(temporary, path)
-    except OSError:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
-        raise

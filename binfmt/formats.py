@@ -8,6 +8,7 @@ import os
 
 from binfmt import kernel, magic
 from binfmt.kernel import BinfmtError, Entry
+from binfmt.replace import replace
 from runtime import arch
 
 TYPE_CHECKING = False
@@ -57,15 +58,7 @@ def export(
             text = update_binfmts(entry, "octavo")
         if os.path.lexists(path) and not any(found.ours for found in _entries_of(path)):
             raise BinfmtError(f"{path}: exists, not written by octavo, and is left alone")
-        temporary = f"{path}.{os.getpid()}"
-        try:
-            with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        except OSError:
-            if os.path.lexists(temporary):
-                os.unlink(temporary)
-            raise
+        replace(path, text.encode(errors="surrogateescape"), 0o644)
         done(path)
 
 
