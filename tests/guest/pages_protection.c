@@ -1,36 +1,11 @@
 /* page-sizes.md 5.4: permissions, what a fault says (section 11's S1), advice, residence, moving, and code. */
 #include "pages.h"
 
-typedef int function(void);
-#define LEAF __attribute__((noinline, noclone, aligned(64)))
-LEAF static int eleven(void) { return 11; }
-LEAF static int twelve(void) { return 12; }
+#include "code.h"
+
 LEAF static void copy_words(volatile uint32_t *to, const volatile uint32_t *from, int count) {
   for (int i = 0; i < count; i++) to[i] = from[i];
 }
-enum { CODE = 128 }; /* bytes: longer than any of the three */
-
-/* A pointer to the bytes of a function, and one to call bytes by: Thumb code has bit 0 set. */
-static void *bytes_of(void *code) { return pointer((uintptr_t)code & ~(uintptr_t)1); }
-static uintptr_t callable(void *at) { return (uintptr_t)at | ((uintptr_t)eleven & 1); }
-
-/* libgcc's __clear_cache does nothing on powerpc. */
-static void code_changed(void *at) {
-#ifdef __powerpc__
-  for (char *line = at; line < (char *)at + CODE; line += 16)
-    __asm__ volatile("dcbst 0,%0; sync; icbi 0,%0" ::"r"(line) : "memory");
-  __asm__ volatile("sync; isync" ::: "memory");
-#else
-  __builtin___clear_cache((char *)at, (char *)at + CODE);
-#endif
-}
-
-static void plant(void *at, void *code) {
-  memcpy(at, bytes_of(code), CODE);
-  code_changed(at);
-}
-
-static int call(void *at) { return ((function *)callable(at))(); }
 
 static const char *try_call(void *at) {
   static char text[40];

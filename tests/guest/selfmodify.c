@@ -1,43 +1,14 @@
 /* Code that a program writes itself: generated, rewritten in place, shared between two mappings,
- * unmapped and mapped anew, and pages that may not be executed. The "generated" code is a copy of
- * a compiled leaf function, so the source holds for every architecture. */
+ * unmapped and mapped anew, and pages that may not be executed. */
 #include "case.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "code.h"
 #include "fault.h"
 
-typedef int function(void);
-#define LEAF __attribute__((noinline, noclone, aligned(64)))
-LEAF static int eleven(void) { return 11; }
-LEAF static int twelve(void) { return 12; }
-LEAF static int thirteen(void) { return 13; }
-enum { CODE = 32 }; /* bytes: longer than any of the three */
-
 static size_t page(void) { return (size_t)sysconf(_SC_PAGESIZE); }
-
-/* The low bit of a Thumb function pointer is no part of its address. */
-static uintptr_t mode_bits(function *code) { return (uintptr_t)code & 1; }
-
-/* What a program has to do after it has written code. libgcc's __clear_cache does nothing on powerpc. */
-static void code_changed(void *at) {
-#ifdef __powerpc__
-  for (char *line = at; line < (char *)at + CODE; line += 16)
-    __asm__ volatile("dcbst 0,%0; sync; icbi 0,%0" ::"r"(line) : "memory");
-  __asm__ volatile("sync; isync" ::: "memory");
-#else
-  __builtin___clear_cache((char *)at, (char *)at + CODE);
-#endif
-}
-
-static void plant(void *at, function *code) {
-  function *volatile opaque = code; /* the compiler must not see through to the bytes */
-  memcpy(at, (void *)((uintptr_t)opaque & ~(uintptr_t)1), CODE);
-  code_changed(at);
-}
-
-static int call(void *at) { return ((function *)((uintptr_t)at | mode_bits(eleven)))(); }
 
 static unsigned char *pages(size_t count, int prot) {
   void *at = mmap(NULL, count * page(), prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -100,8 +71,7 @@ CASE(read_into_code) {
   number("first", call(at));
   int ends[2];
   MUST(pipe(ends));
-  function *volatile other = twelve;
-  MUST(write(ends[1], (void *)((uintptr_t)other & ~(uintptr_t)1), CODE));
+  MUST(write(ends[1], bytes_of(twelve), CODE));
   number("read", read(ends[0], at, CODE));
   code_changed(at);
   number("second", call(at));
@@ -110,12 +80,10 @@ CASE(read_into_code) {
 CASE(file_of_code) {
   int fd = MUST(open("code", O_RDWR | O_CREAT | O_TRUNC, 0700));
   MUST(ftruncate(fd, (off_t)page()));
-  function *volatile opaque = eleven;
-  MUST(pwrite(fd, (void *)((uintptr_t)opaque & ~(uintptr_t)1), CODE, 0));
+  MUST(pwrite(fd, bytes_of(eleven), CODE, 0));
   unsigned char *at = mmap(NULL, page(), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0);
   number("mapped", call(at));
-  opaque = thirteen;
-  MUST(pwrite(fd, (void *)((uintptr_t)opaque & ~(uintptr_t)1), CODE, 0));
+  MUST(pwrite(fd, bytes_of(thirteen), CODE, 0));
   code_changed(at);
   number("after the file changed", call(at));
 }
