@@ -7,8 +7,8 @@ page table gives less than the area does, and a fault asks here (`resolve`):
 - with small host pages, the guest page that holds the end is composed of the file's host pages and zeroes;
 - a private page is the page cache's until the first store, which gives it a copy of one guest page (COPIED).
 
-That a file became shorter is no fault. Lengths are compared after each system call of the guest (`Stop.RESIZED`),
-for files that are shared or were opened for writing, since others change those.
+That a file became shorter is no fault, nor that it grew in its composed page. Lengths are compared after each system call
+of the guest (`Stop.RESIZED`), for files that are shared, were opened for writing, or have that page.
 """
 
 from runtime._core import MemoryFault, R, W
@@ -74,12 +74,15 @@ def resolve(space: "AddressSpace", address: int, access: int, host_bus: bool) ->
         offset = area.offset + page - area.start
         if offset >= space.round(store.size):
             return False
-        if offset == space.windows.split_page(store) and store.tail < 0:
+        composed = offset == space.windows.split_page(store) and store.tail < 0
+        if composed:
             space.windows.compose_tail(store)
             show_all(space, store)
             changed = True
         if access & W and not area.flags & MAYSHARE:
             changed = copy(space, area, page) or changed
+        if composed:
+            _settle_tail(space, store, offset)
     return changed or (not host_bus and _accessible(space, address, access))
 
 
@@ -120,16 +123,24 @@ def _drop_tail(space: "AddressSpace", store: "Store") -> None:
         space.windows.drop_tail(store)
 
 
+def _settle_tail(space: "AddressSpace", store: "Store", offset: int) -> None:
+    """After the page was composed: it stays as long as an area shows it, and its file is watched for that long."""
+    for area in areas_of(space, store):
+        if area.offset <= offset < area.offset + area.length and not area.flags & COPIED:
+            return watch(space)
+    _drop_tail(space, store)
+
+
 def recheck(space: "AddressSpace", everything: bool) -> None:
     """Lengths of files may have changed: of those that others change, or of any."""
     for store in list(space.windows):
-        if store.followed and (everything or store.changing):
+        if store.watched or everything and store.followed:
             refresh(space, store)
 
 
 def watch(space: "AddressSpace") -> None:
     """Tell the core which lengths to compare after each system call."""
-    stores = [store for store in space.windows if store.followed and store.changing]
+    stores = [store for store in space.windows if store.watched]
     space.table.watch([(store.handle, store.size) for store in stores])
 
 
@@ -275,11 +286,11 @@ def discard(space: "AddressSpace", piece: Area) -> None:
     if piece.flags & COPIED:
         space.translations.replaced(piece.place, piece.length)
         space.backing.drop_copy(piece.place, piece.length)
-    place, length, tail = store.place, store.end - store.start, store.tail
+    place, length, tail, watched = store.place, store.end - store.start, store.tail, store.watched
     if not space.windows.drop(store, piece.length):
         return
     space.translations.replaced(place, length)
     if tail >= 0:
         space.translations.replaced(tail, space.page)
-    if store.changing and store.followed:
+    if watched:
         watch(space)

@@ -66,6 +66,11 @@ class Store:
         self.tail = -1  # arena offset of the composed guest page with the file's end
         self.tail_writable = False
 
+    @property
+    def watched(self) -> bool:
+        """Whether another length shows by no fault."""
+        return self.followed and (self.changing or self.tail >= 0)
+
     def home(self, offset: int) -> int:
         """Arena offset of the file's byte at the offset."""
         return self.place + offset - self.start

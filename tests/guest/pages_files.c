@@ -105,6 +105,18 @@ ROW(13) {
   equal("end of the old page", byte_of(fd, P - 1), 32);
   equal("new page", byte_of(fd, P), 33);
   equal("last byte", byte_of(fd, 3 * P - 1), 34);
+
+  fd = file_of("row13r", 100); /* a reader of its own, a writer that no mapping knows of */
+  int reader = MUST(open("row13r", O_RDONLY));
+  const volatile unsigned char *shown = map_at(NULL, 2 * P, PROT_READ, MAP_PRIVATE, reader, 0);
+  MUST(close(reader));
+  equal("not yet written", shown[P - 1], 0);
+  put(fd, P - 1, 35);
+  equal("written behind the end", shown[P - 1], 35);
+  put(fd, P, 36);
+  equal("written to a new page", shown[P], 36);
+  ELSEWHERE(put(fd, P + 1, 37));
+  equal("written by another process", shown[P + 1], 37);
 }
 
 ROW(14) {

@@ -213,6 +213,7 @@ class Pair:
 
     def ftruncate(self, fd: int, length: tuple[int, int], own: bool) -> None:
         size = length[0] * self.page // 16 + length[1]
+        shorter = size < len(self.model.files[fd].data)
         for host in (self.machine.host, self.model):
             file = host.files[fd]
             if size <= len(file.data):
@@ -222,8 +223,8 @@ class Pair:
         self.model.truncated(self.model.files[fd])
         self.machine.host.truncated(self.machine.host.files[fd])
         # Another process's change is seen at the next system call. Two of them between two calls look like one, and of
-        # a file that nobody here writes to or shares only our own changes are looked for.
-        if own or fd == READ_ONLY_FD:
+        # a file that nobody here writes to or shares, only our own changes and growth are looked for.
+        if own or (shorter and fd == READ_ONLY_FD):
             self.space.resized()
         else:
             self.before_guest_code()
