@@ -7,8 +7,8 @@ page table gives less than the area does, and a fault asks here (`resolve`):
 - with small host pages, the guest page that holds the end is composed of the file's host pages and zeroes;
 - a private page is the page cache's until the first store, which gives it a copy of one guest page (COPIED).
 
-That a file became shorter is no fault, nor that it grew in its composed page. Lengths are compared after each system call
-of the guest (`Stop.RESIZED`), for files that are shared, were opened for writing, or have that page.
+That a file became shorter is no fault, nor that it grew in its composed page. Lengths are compared after each system
+call of the guest (`Stop.RESIZED`), for files that are shared, were opened for writing, or have that page.
 """
 
 from runtime._core import MemoryFault, R, W
@@ -127,14 +127,15 @@ def _settle_tail(space: "AddressSpace", store: "Store", offset: int) -> None:
     """After the page was composed: it stays as long as an area shows it, and its file is watched for that long."""
     for area in areas_of(space, store):
         if area.offset <= offset < area.offset + area.length and not area.flags & COPIED:
-            return watch(space)
+            watch(space)
+            return
     _drop_tail(space, store)
 
 
 def recheck(space: "AddressSpace", everything: bool) -> None:
     """Lengths of files may have changed: of those that others change, or of any."""
     for store in list(space.windows):
-        if store.watched or everything and store.followed:
+        if store.watched or (everything and store.followed):
             refresh(space, store)
 
 
@@ -286,7 +287,8 @@ def discard(space: "AddressSpace", piece: Area) -> None:
     if piece.flags & COPIED:
         space.translations.replaced(piece.place, piece.length)
         space.backing.drop_copy(piece.place, piece.length)
-    place, length, tail, watched = store.place, store.end - store.start, store.tail, store.watched
+    place, length = store.place, store.end - store.start
+    tail, watched = store.tail, store.watched
     if not space.windows.drop(store, piece.length):
         return
     space.translations.replaced(place, length)
