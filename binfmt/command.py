@@ -87,8 +87,8 @@ def _handler(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--credentials",
-        action="store_true",
-        help="flag C: set-id foreign programs get their owner's rights",
+        action=argparse.BooleanOptionalAction,
+        help="flag C: set-id foreign programs get their owner's rights; default: as configured",
     )
 
 
@@ -143,14 +143,15 @@ def _usable(found: "Registry") -> None:
 
 
 def _register(arguments: argparse.Namespace) -> int:
-    from binfmt import carried, kernel, namespace, registry
+    from binfmt import carried, credentials, kernel, namespace, registry
 
     targets = chosen(arguments.targets)
     private = arguments.user_namespace and bool(arguments.command)
     if not private and (arguments.user_namespace or arguments.map_root or arguments.command):
         raise CommandError("a command goes with a namespace: --user-namespace -- COMMAND")
     named = _interpreter(arguments)
-    registry.choose_flags(named, arguments.credentials)  # a wrong one ends here
+    with_c = credentials.chosen(targets, arguments.credentials, private, _warn)
+    registry.choose_flags(named, bool(with_c))  # a wrong one ends here
     found = kernel.Registry()
     if not private:
         _usable(found)
@@ -162,7 +163,7 @@ def _register(arguments: argparse.Namespace) -> int:
             targets,
             interpreter,
             prefix=arguments.name_prefix,
-            credentials=arguments.credentials,
+            credentials=with_c,
             warn=_warn,
             done=done,
         )
@@ -197,15 +198,14 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from binfmt import formats, registry
+    from binfmt import credentials, formats, registry
 
-    interpreter = _interpreter(arguments)
-    flags, warnings = registry.choose_flags(interpreter, arguments.credentials)
+    targets = chosen(arguments.targets)
+    with_c = credentials.chosen(targets, arguments.credentials, False, _warn)
+    entries, warnings = registry.entries_for(
+        _interpreter(arguments), targets, with_c, arguments.name_prefix
+    )
     for line in warnings:
         _warn(line)
-    entries = [
-        (target, registry.wanted(target, interpreter, flags, arguments.name_prefix))
-        for target in chosen(arguments.targets)
-    ]
     formats.export(entries, arguments.format, arguments.directory, print)
     return 0

@@ -17,7 +17,7 @@ from runtime import arch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
 PREFIX = "qemu-"  # tools look for these names
 TEMPORARY = ".octavo-new"
@@ -114,13 +114,28 @@ def choose_flags(interpreter: str, credentials: bool) -> tuple[str, list[str]]:
     warnings = []
     if what == handler.SCRIPT:
         if credentials:
-            raise BinfmtError(f"{interpreter}: a #! script cannot be a handler with --credentials")
+            raise BinfmtError(
+                f"{interpreter}: a #! script cannot be a handler with flag C (--credentials, or the configuration)"
+            )
         return "P", [SCRIPT_WARNING.format(path=interpreter)]
     if what == handler.DYNAMIC:
         warnings.append(DYNAMIC_WARNING.format(path=interpreter))
     if credentials:
         warnings.append(CREDENTIALS_WARNING)
     return ("POCF" if credentials else "POF"), warnings
+
+
+def entries_for(
+    interpreter: str, targets: "Iterable[str]", credentials: "Container[str]", prefix: str
+) -> tuple[list[tuple[str, Entry]], list[str]]:
+    """(target, its entry) for each, and warnings. BinfmtError: the handler cannot be one."""
+    rows = []
+    warnings: dict[str, None] = {}  # each once
+    for target in targets:
+        flags, lines = choose_flags(interpreter, target in credentials)
+        warnings.update(dict.fromkeys(lines))
+        rows.append((target, wanted(target, interpreter, flags, prefix)))
+    return rows, list(warnings)
 
 
 def plan(registry: Registry, entry: Entry) -> "list[Step]":
@@ -167,13 +182,14 @@ def register(
     interpreter: str,
     *,
     prefix: str = PREFIX,
-    credentials: bool = False,
+    credentials: "Container[str]" = (),
     warn: "Callable[[str], None]",
     done: "Callable[[Entry], None]" = lambda entry: None,
 ) -> None:
-    """Put the handler in force for the targets. BinfmtError, OSError: those before the one that failed stay."""
-    flags, warnings = choose_flags(interpreter, credentials)
-    entries = [wanted(target, interpreter, flags, prefix) for target in targets]
+    """Put the handler in force for the targets. `credentials`: those with flag C. BinfmtError, OSError: those before
+    the one that failed stay."""
+    rows, warnings = entries_for(interpreter, targets, credentials, prefix)
+    entries = [entry for _, entry in rows]
     for entry in entries:
         entry.record()  # whatever cannot be written is said before anything is
     for line in warnings:

@@ -2,7 +2,7 @@
 
 import os
 
-from binfmt import carried, formats, handler, kernel, magic, registry
+from binfmt import carried, credentials, formats, handler, kernel, magic, registry
 from binfmt.kernel import Entry, Registry
 from runtime import arch
 
@@ -100,6 +100,7 @@ def _target(report: "Report", target: str, entries: "list[Entry]") -> None:
         "interpreter": None if first is None else os.fsdecode(first.interpreter),
         "others": [entry.name for entry in fitting[1:]],
         "file": None,
+        "credentials": None,
     }
     report["targets"].append(row)
     for entry in registry.ours(entries):
@@ -109,6 +110,9 @@ def _target(report: "Report", target: str, entries: "list[Entry]") -> None:
     if first is not None:
         _shadowed(report, target, fitting)
         row["file"] = _file(report, target, first)
+        why = credentials.reason(target, first)
+        if why is not None:
+            row["credentials"] = {"flag": why.flag, "from": why.origin, "text": why.text}
 
 
 def _shadowed(report: "Report", target: str, fitting: "list[Entry]") -> None:
@@ -194,6 +198,12 @@ def lines(report: "Report") -> list[str]:
         "  ".join([*(row[column].ljust(widths[column]) for column in range(5)), row[5]])
         for row in rows
     ]
+    reasons: dict[str, list[str]] = {}
+    for row in report["targets"]:
+        if row["credentials"] is not None:
+            reasons.setdefault(row["credentials"]["text"], []).append(row["target"])
+    if reasons:
+        result += ["", *(f"{', '.join(names)}: {text}" for text, names in reasons.items())]
     others = [row for row in report["entries"] if not row["targets"]]
     if others:
         result += ["", "other entries, left alone:"]

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 
+from binfmt.credentials import reason
 from binfmt.kernel import HIDDEN, READ_ONLY, READY, Registry, mount, winners
 from binfmt.report import owner
 from runtime import arch as arches
@@ -163,6 +164,7 @@ def _explain_kernel(report: "Report", found: Image) -> None:
     registry = Registry()
     place = mount(registry.path)
     row: Report = {"binfmt_misc": place.state, "handler": None, "others": [], "remedy": ""}
+    row["credentials"] = None
     report["kernel"] = row
     fitting: list[Entry] = []
     if place.state in (READY, READ_ONLY, HIDDEN) and registry.enabled():
@@ -175,6 +177,8 @@ def _explain_kernel(report: "Report", found: Image) -> None:
             "interpreter": os.fsdecode(first.interpreter),
             "flags": first.flags,
         }
+        why = reason(found.arch, first) if found.arch else None
+        row["credentials"] = None if why is None else why.text
         row["others"] = [entry.name for entry in fitting[1:]]
         row["text"] = (
             f"{first.name} ({owner(first)}) starts {os.fsdecode(first.interpreter)}, flags {first.flags or 'none'}"
@@ -247,6 +251,8 @@ def _explain_settings(
             for name, value in target.env.items()
         },
     }
+    engine = config.ENGINES[0] if target.engine == "auto" else target.engine
+    report["engine"] = {"value": engine, "from": target.origin("engine")}
     wanted: int | str | None = target.page_size
     origin = target.origin("page_size")
     if page_size is not None:
@@ -317,6 +323,8 @@ def lines(report: "Report") -> list[str]:
     if "kernel" in report:
         row = report["kernel"]
         result.append(f"  kernel        {row['text']}")
+        if row["credentials"]:
+            result.append(f"                - {row['credentials']}")
         if row["others"]:
             result.append(
                 f"                - registered before it, and not asked: {', '.join(row['others'])}"
@@ -335,9 +343,13 @@ def lines(report: "Report") -> list[str]:
         guest, engine = policy.size_text(pages["guest"]), policy.size_text(pages["engine"])
         result.append(f"  page size     {guest} for the program, {engine} in the engine")
         result += [f"                - {reason}" for reason in pages["reasons"]]
+    if "engine" in report:
+        row = report["engine"]
+        result.append(f"  engine        {row['value']} ({row['from']})")
     for key, row in report.get("configuration", {}).items():
-        if key not in ("files", "env") and row["from"] != "default":
-            result.append(f"  {key:14}{row['value']} ({row['from']})")
+        if key not in ("files", "env", "engine") and row["from"] != "default":
+            value = str(row["value"]).lower() if isinstance(row["value"], bool) else row["value"]
+            result.append(f"  {key:14}{value} ({row['from']})")
     for name, row in report.get("configuration", {}).get("env", {}).items():
         value = "not set" if row["value"] is None else row["value"]
         result.append(f"  variable      {name}: {value} ({row['from']})")

@@ -33,13 +33,16 @@ DEFAULTS: "dict[str, Value]" = {
     "uname_release": None,
     "stack": "auto",
     "log": "stderr",
+    "credentials": False,
+    "engine": "auto",
 }
 KEYS = (*DEFAULTS, "env")
-# Decided once for a process and its children, before a rule could match.
-TARGET_KEYS = ("root", "view", "log")
+ENGINES = ("unicorn",)  # what can execute a program; "auto" is the first
+# Decided once for a process and its children, before a rule could match; or when a target is registered.
+TARGET_KEYS = ("root", "view", "log", "credentials", "engine")
 RULE_KEYS = tuple(key for key in KEYS if key not in TARGET_KEYS)
 
-_FORMAT = 2  # of the cache, and of what a launcher carries
+_FORMAT = 3  # of the cache, and of what a launcher carries
 _MARSHAL = 4  # the format of marshal, whichever Python writes
 
 
@@ -52,6 +55,8 @@ class Target:
     a file sets; `ruled`: the keys that a rule for this program has set."""
 
     __slots__ = (
+        "credentials",
+        "engine",
         "env",
         "log",
         "mmap_min_addr",
@@ -81,6 +86,9 @@ class Target:
         self.uname_release = None if release is None else str(release).encode()
         self.stack = _number(values["stack"])  # bytes; None: the host's limit
         self.log = str(values["log"])  # "stderr", "none", or an absolute path
+        # of the registration, not of any program: flag C (binfmt/credentials.py)
+        self.credentials = bool(values["credentials"])
+        self.engine = str(values["engine"])  # "auto", or one of ENGINES
         # name -> value, None: is not to be there
         self.env = {
             key[len(ENV) :]: None if value is None else str(value)

@@ -5,7 +5,7 @@ A value is read from the YAML scalar's own text, so that 6.10 stays the release 
 """
 
 from runtime import arch as arches
-from runtime.config import DEFAULT, KEYS, RULE_KEYS
+from runtime.config import DEFAULT, ENGINES, KEYS, RULE_KEYS
 from runtime.policy import WORDS, PageSizeError, parse_size, size_list
 
 TYPE_CHECKING = False
@@ -55,6 +55,10 @@ def _one_of(text: str, words: "Sequence[str]") -> str:
     return text
 
 
+def _switch(text: str, target: str) -> "Value":
+    return _one_of(text.lower(), ("true", "false")) == "true"
+
+
 def _root(text: str, target: str) -> "Value":
     if not text.startswith("/"):
         raise ValueError(f"{text!r} is not an absolute path")
@@ -93,6 +97,7 @@ class Key:
 
 
 _SIZE_OR_AUTO = {"type": ["string", "integer"], "pattern": rf"^auto$|{_SIZE}", "minimum": 0}
+_ENGINE_WORDS = ("auto", *ENGINES)
 ENV_SCHEMA = {
     "type": "object",
     "description": "variables to set in a program's environment; null takes one away",
@@ -139,6 +144,16 @@ TABLE = {
         _log,
         {"type": ["string", "null"], "pattern": "^(stderr|none|/.*)$"},
         ("none",),
+    ),
+    "credentials": Key(
+        "flag C: set-id programs get their owner's rights; holds from octavo binfmt register on",
+        _switch,
+        {"type": "boolean"},
+    ),
+    "engine": Key(
+        "what executes the programs: auto or unicorn, which is the only one",
+        lambda text, target: _one_of(text, _ENGINE_WORDS),
+        {"enum": list(_ENGINE_WORDS)},
     ),
 }
 

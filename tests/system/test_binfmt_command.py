@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from binfmt import kernel, magic, registry
+from binfmt import credentials, kernel, magic, registry
 from binfmt.kernel import Registry
 from runtime import arch
+from tests import elf_files
 from tests.system.namespace import (
     MISC,
     MS_BIND,
@@ -136,6 +137,7 @@ def test_status_for_programs(place) -> None:
         "interpreter": str(place / "octavo"),
         "others": [],
         "file": "pinned, the one on disk",
+        "credentials": None,
     }
     assert [entry["targets"] for entry in report["entries"]] == [[TARGET]]
 
@@ -150,6 +152,56 @@ def test_names_and_credentials(place) -> None:
     assert out == f"registered o-{TARGET}: {place}/octavo, flags POCF\n"
     assert err == f"octavo binfmt: warning: {registry.CREDENTIALS_WARNING}\n"
     assert found == [f"o-{TARGET}"]
+
+
+def test_the_configuration_asks_for_credentials(place) -> None:
+    """In the system's file, which root of this namespace owns; anew without it, the flag is gone."""
+    file = Path("/etc/octavo/targets.yaml")
+    words = ("register", TARGET, "--interpreter", str(place / "octavo"))
+    elf_files.write(
+        place / "whole",
+        elf_files.elf(TARGET, [elf_files.segment(vaddr=0x400000, filesz=0x100)], size=0x100),
+    )
+
+    def explain():
+        command = [sys.executable, "-m", "runtime.cli", "explain", str(place / "whole")]
+        done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
+        return done.stdout
+
+    def run():
+        mount(b"none", "/etc", b"tmpfs")
+        file.parent.mkdir()
+        file.write_text(f"targets:\n  {TARGET}:\n    credentials: true\n")
+        results = [octavo(*words), octavo("status"), explain(), octavo(*words, "--no-credentials")]
+        results += [octavo("status"), octavo(*words), octavo("unregister"), octavo(*words)]
+        file.chmod(0o666)
+        results += [octavo(*words)]
+        file.unlink()
+        return [*results, octavo(*words), octavo("status", "--json")]
+
+    asked = f"{file}:3: targets.{TARGET}.credentials"
+    warning = f"octavo binfmt: warning: {registry.CREDENTIALS_WARNING}\n"
+    with_c, without = (
+        f"registered qemu-{TARGET}: {place}/octavo, flags {flags}\n" for flags in ("POCF", "POF")
+    )
+    done, status, explained, off, status_off, again, gone, anew, refused, plain, data = inside(
+        USER, run
+    )
+    assert done == (0, with_c, warning)
+    assert f"{TARGET}: flag C ({asked})" in status[1].splitlines()
+    assert f"                - flag C ({asked})" in explained.splitlines()
+    assert f"  credentials   true ({asked})" in explained.splitlines()
+    assert off == (0, without, "")
+    assert (
+        f"{TARGET}: no flag C, although {asked} asks for it: registered before it did, or with --no-credentials"
+        in status_off[1].splitlines()
+    )
+    assert again == anew == (0, with_c, warning)
+    assert gone[0] == 0
+    not_done = credentials.NOT_BELIEVED.format(origin=asked)
+    assert refused == (0, without, f"octavo binfmt: warning: {not_done}\n")
+    assert plain == (0, without, "")
+    assert json.loads(data[1])["targets"][0]["credentials"] is None
 
 
 def test_a_new_handler_replaces_the_old_one(place, compiled) -> None:

@@ -107,6 +107,22 @@ def test_later_files_win_key_by_key(places):
             ("rules[1].page_size: arm has no pages of 16k; possible: 4k",),
         ),
         ("targets:\n  arm:\n    page_size: [4k]\n", 3, ("one value",)),
+        (
+            "targets:\n  arm:\n    credentials: yes\n",
+            3,
+            ("targets.arm.credentials: 'yes' is not true or false",),
+        ),
+        (
+            "targets:\n  arm:\n    engine: tcg\n",
+            3,
+            ("targets.arm.engine: 'tcg' is not auto or unicorn",),
+        ),
+        (
+            "rules:\n- match: /x\n  credentials: true\n",
+            3,
+            ("rules[1].credentials: belongs to a target",),
+        ),
+        ("rules:\n- match: /x\n  engine: auto\n", 3, ("rules[1].engine: belongs to a target",)),
         ("targets:\n  arm:\n    stack: much\n", 3, ("targets.arm.stack", "8m")),
         ("targets:\n  arm:\n    root: srv\n", 3, ("targets.arm.root", "absolute")),
         ("targets:\n  arm:\n    log: here\n", 3, ("targets.arm.log", "absolute")),
@@ -289,7 +305,7 @@ def test_the_schema_accepts_what_the_reader_accepts():
     good = (
         "targets: {default: {page_size: 16k, stack: auto, env: {A: null}, root: null, log: none}}",
         "rules: [{match: /x, target: arm64, page_size: throughput, mmap_min_addr: 0}]",
-        "targets: {armhf: {page_size: 4096}}",
+        "targets: {armhf: {page_size: 4096, credentials: true, engine: unicorn}}",
         "targets:\nrules:",
     )
     bad = (
@@ -298,6 +314,9 @@ def test_the_schema_accepts_what_the_reader_accepts():
         "rules: [{page_size: 4k}]",
         "rules: [{match: /x, root: /srv}]",
         "targets: {arm: {view: chroot}}",
+        "targets: {arm: {credentials: 1}}",
+        "targets: {arm: {engine: tcg}}",
+        "rules: [{match: /x, credentials: true}]",
     )
     for text in good:
         check.validate(yaml.safe_load(text))

@@ -115,10 +115,12 @@ def test_rules_libraries_and_what_they_allow(tmp_path, capsys):
     configuration.parent.mkdir(parents=True)
     configuration.write_text(
         "rules:\n- {match: /bin/x, page_size: 64k, mmap_min_addr: 70000, env: {A: b}}\n"
+        "targets: {arm64: {engine: unicorn}}\n"
     )
     status, text = run(capsys, "--root", root, "/bin/x")
     assert status == 0
     assert f"{configuration}:2: rules[1].page_size asks for 64k" in text
+    assert f"  engine        unicorn ({configuration}:3: targets.aarch64.engine)\n" in text
     assert f"variable      A: b ({configuration}:2: rules[1].env.A)" in text
     report = explain.explain("/bin/x", root=str(root))
     assert report["mmap_min_addr"]["value"] == 128 << 10

@@ -49,7 +49,7 @@ complete -c octavo -n '__fish_seen_subcommand_from binfmt; and not __fish_seen_s
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from register' -s h -l help -d 'show this help message and exit'
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from register' -l interpreter -r -F -d 'the handler; default: the launcher'
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from register' -l name-prefix -x -d 'the entries\' names are P and QEMU\'s name of the architecture; default: qemu-'
-complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from register' -l credentials -d 'flag C: set-id foreign programs get their owner\'s rights'
+complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from register' -l credentials -l no-credentials -d 'flag C: set-id foreign programs get their owner\'s rights; default: as configured'
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from register' -l map-root -d 'with --user-namespace: the command is root in it'
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from register' -l user-namespace -d 'run the command after -- with a registry of its own (Linux 6.7; no root needed)'
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from register' -a 'aarch64 arm riscv64 ppc64le mips x86_64 all'
@@ -61,7 +61,7 @@ complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subco
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from export' -l format -x -a 'binfmt.d update-binfmts' -d 'which files'
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from export' -l interpreter -r -F -d 'the handler; default: the launcher'
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from export' -l name-prefix -x -d 'the entries\' names are P and QEMU\'s name of the architecture; default: qemu-'
-complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from export' -l credentials -d 'flag C: set-id foreign programs get their owner\'s rights'
+complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from export' -l credentials -l no-credentials -d 'flag C: set-id foreign programs get their owner\'s rights; default: as configured'
 complete -c octavo -n '__fish_seen_subcommand_from binfmt; and __fish_seen_subcommand_from export' -F
 complete -c octavo -n '__fish_seen_subcommand_from config; and not __fish_seen_subcommand_from show check schema' -a show -d 'what holds, and which file and line says so'
 complete -c octavo -n '__fish_seen_subcommand_from config; and not __fish_seen_subcommand_from show check schema' -a check -d 'read configuration files and say what is wrong'

@@ -56,8 +56,15 @@ def test_names(program) -> None:
 
 def test_credentials_only_when_asked_for_and_with_a_warning(program) -> None:
     fake = FakeRegistry()
-    assert put(fake, program, credentials=True) == [registry.CREDENTIALS_WARNING]
-    assert fake.stored[0].flags == "POCF"
+    both = ("aarch64", "mips")
+    assert put(fake, program, *both, credentials=both) == [registry.CREDENTIALS_WARNING]
+    assert [entry.flags for entry in fake.stored] == ["POCF", "POCF"]
+    assert put(fake, program, *both, credentials={"mips"}) == [registry.CREDENTIALS_WARNING]
+    assert {entry.name: entry.flags for entry in fake.stored} == {
+        "qemu-mips": "POCF", "qemu-aarch64": "POF",
+    }  # fmt: skip
+    assert put(fake, program, *both) == []  # anew without it takes it away
+    assert [entry.flags for entry in fake.stored] == ["POF", "POF"]
 
 
 def test_a_script_has_no_f_and_no_o(program) -> None:
@@ -66,8 +73,8 @@ def test_a_script_has_no_f_and_no_o(program) -> None:
     fake = FakeRegistry()
     assert put(fake, program) == [registry.SCRIPT_WARNING.format(path=program)]
     assert fake.stored[0].flags == "P"
-    with pytest.raises(BinfmtError, match="a #! script cannot be a handler with --credentials"):
-        put(fake, program, credentials=True)
+    with pytest.raises(BinfmtError, match="a #! script cannot be a handler with flag C"):
+        put(fake, program, credentials={"aarch64"})
 
 
 def test_a_dynamic_program_is_warned_about() -> None:
