@@ -92,6 +92,7 @@ def test_later_files_win_key_by_key(places):
         ("targets:\n  arm:\n    page_size: big\n", 3, ("targets.arm.page_size", "possible: 4k")),
         ("targets:\n  arm:\n    mmap_min_addr: low\n", 3, ("targets.arm.mmap_min_addr", "64k")),
         ("targets:\n  arm:\n    view: chroot\n", 3, ("sysroot or container",)),
+        ("targets:\n  ? [arm]\n  : {}\n", 2, ("a key must be a word",)),
         ("targets:\n  arm:\n    env: [A]\n", 3, ("env is not a table",)),
         ("targets:\n  arm:\n    env:\n      A=B: c\n", 4, ("'A=B'", "variable")),
         ("targets:\n  arm:\n    env: {A: [b]}\n", 3, ("variable A", "one value")),

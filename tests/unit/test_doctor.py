@@ -142,6 +142,36 @@ def test_trouble_is_found_and_has_a_remedy(check, trouble, state, text, remedy):
     assert remedy in found[0].remedy
 
 
+def test_a_filter_that_lets_everything_pass():
+    (found,) = doctor.confinement(Fake(files={"/proc/self/status": "Seccomp:\t2"}))
+    assert (found.state, found.remedy) == (doctor.GOOD, "")
+    assert found.text == "a seccomp filter is active; what Octavo needs passes it"
+
+
+def test_an_old_kernel_and_large_pages(monkeypatch):
+    monkeypatch.setattr(
+        os, "uname", lambda: os.uname_result(("Linux", "x", "5.4.0-150-generic", "#1", "x86_64"))
+    )
+    monkeypatch.setattr(doctor, "HOST_PAGE", 16384)
+    kernel, *pages = doctor.host(Fake())
+    assert "Linux 5.4.0-150-generic, x86_64, pages of 16k" in kernel.text
+    assert (kernel.state, kernel.remedy) == (
+        doctor.NOTE,
+        "Linux 5.10 or later has every call that is passed on",
+    )
+    names = [each.text.partition(" programs have pages of ")[0] for each in pages]
+    assert names == ["arm", "riscv64", "ppc64le", "x86_64"]
+    assert "not of the host's 16k: their small mappings cost more" in pages[0].text
+
+
+def test_a_clock_before_this_was_built(monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    found = next(doctor.clocks(Fake()))
+    assert found.state == doctor.BAD
+    assert found.text.startswith("the clock says ") and "look invalid" in found.text
+    assert found.remedy == "set it (timedatectl set-ntp true)"
+
+
 def test_configuration_that_is_wrong_or_names_no_root(tmp_path):
     system = tmp_path / "system.yaml"
     system.write_text("targets: {arm: {root: /nowhere/at/all}}\n")

@@ -82,6 +82,13 @@ def test_script(tmp_path, capsys):
     assert "/absent: interpreter of" in text
 
 
+def test_scripts_without_end(tmp_path, capsys):
+    write(tmp_path / "script", f"#!{tmp_path}/script\n".encode())
+    status, text = run(capsys, tmp_path / "script")
+    assert status == 1
+    assert f"{tmp_path}/script: more than 5 #! interpreters in a row" in text
+
+
 def test_refusals(tmp_path, capsys):
     write(
         tmp_path / "prog",
@@ -125,6 +132,22 @@ def test_rules_libraries_and_what_they_allow(tmp_path, capsys):
     report = explain.explain("/bin/x", root=str(root))
     assert report["mmap_min_addr"]["value"] == 128 << 10
     assert report["page_size"]["guest"] == 64 << 10
+
+
+def test_a_library_that_is_missing_or_laid_out_for_small_pages(tmp_path, capsys):
+    from tests.unit.test_libraries import library
+
+    root = tmp_path / "root"
+    for name in ("bin", "lib"):
+        (root / name).mkdir(parents=True)
+    write(root / "bin/x", library("aarch64", [b"liba.so", b"libb.so"], interpreter=b"/lib/ld.so"))
+    write(root / "lib/ld.so", library("aarch64"))
+    write(root / "lib/liba.so", library("aarch64", align=0x1000))
+    status, text = run(capsys, "--root", root, "--page-size", "64k", "/bin/x")
+    assert status == 1
+    assert f"problem       libb.so: library needed by /bin/x, not found under {root}" in text
+    assert "library       libb.so (missing), needed by /bin/x" in text
+    assert "too little for the program's pages of 64k; page sizes that work: 4k" in text
 
 
 def test_what_the_kernel_would_do(tmp_path, monkeypatch, capsys):

@@ -6,14 +6,17 @@ import struct
 import pytest
 
 from runtime import image, libraries, rootfs
-from tests.elf_files import PT_LOAD, elf, header_size, segment, write
+from tests.elf_files import PT_INTERP, PT_LOAD, elf, header_size, segment, write
 
 PT_DYNAMIC = 2
 KINDS = {"aarch64": (64, "<"), "arm": (32, "<"), "mips": (32, ">")}
 
 
-def library(arch, needed=(), runpath=None, rpath=None, align=0x10000) -> bytes:
-    """An ET_DYN file with a dynamic section and its strings, at the addresses that it has in the file."""
+def library(
+    arch, needed=(), runpath=None, rpath=None, align=0x10000, interpreter: bytes = b""
+) -> bytes:
+    """An ET_DYN file with a dynamic section and its strings, at the addresses that it has in the file; a program with
+    an interpreter."""
     bits, order = KINDS[arch]
     strings = b"\0"
     rows = []
@@ -22,16 +25,21 @@ def library(arch, needed=(), runpath=None, rpath=None, align=0x10000) -> bytes:
             rows.append((tag, len(strings)))
             strings += text + b"\0"
     form = order + ("qQ" if bits == 64 else "iI")
-    start = sum(header_size(bits)) + header_size(bits)[1]
+    start = header_size(bits)[0] + header_size(bits)[1] * (3 if interpreter else 2)
     size = struct.calcsize(form) * (len(rows) + 2)
     base = 0x10000  # strings are found by address, not by offset
     rows += [(5, base + start + size), (0, 0)]
     body = b"".join(struct.pack(form, *row) for row in rows) + strings
+    if interpreter:
+        named = segment(PT_INTERP, offset=start + len(body), filesz=len(interpreter) + 1)
+        body += interpreter + b"\0"
     whole = start + len(body)
     segments = [
         segment(PT_LOAD, vaddr=base, filesz=whole, align=align),
         segment(PT_DYNAMIC, offset=start, vaddr=base + start, filesz=size),
     ]
+    if interpreter:
+        segments.insert(0, named)
     return elf(arch, segments, elf_type=3, body=body)
 
 
