@@ -16,6 +16,7 @@ import sys
 
 from runtime import arch
 from runtime.run_command import (
+    PROCESSOR_HELP,
     Options,
     UsageError,
     initial_environment,
@@ -117,10 +118,13 @@ def _log_file(front: Front, value: bytes) -> None:
 
 
 def _cpu(front: Front, value: bytes) -> None:
-    if value in (b"help", b"?"):
+    """A model, and properties of it, which have no meaning here."""
+    model, *properties = value.split(b",")
+    if model in PROCESSOR_HELP:
         front.cpu_help = True
-    elif value not in (b"max", b"any", b""):
-        front.ignored.append(f"-cpu {os.fsdecode(value)}")
+    elif model not in (b"any", b""):
+        front.options.cpu = (os.fsdecode(model), "-cpu (QEMU_CPU)")
+    front.ignored += [f"-cpu {os.fsdecode(word)}" for word in properties]
 
 
 def _seed(front: Front, value: bytes) -> None:
@@ -176,7 +180,9 @@ OPTIONS = (
     Option("g", "port", "QEMU_GDB", _gdb, "refused: there is no debugger's port yet"),
     Option("L", "path", "QEMU_LD_PREFIX", _prefix, "look for absolute paths under 'path' first"),
     Option("s", "size", "QEMU_STACK_SIZE", _stack, "set the stack's limit to 'size' bytes"),
-    Option("cpu", "model", "QEMU_CPU", _cpu, "one processor is emulated: max"),
+    Option(
+        "cpu", "model", "QEMU_CPU", _cpu, "the processor that the program sees (help: list them)"
+    ),
     Option("E", "var=value", "QEMU_SET_ENV", _set, "set variables in the program's environment"),
     Option("U", "var", "QEMU_UNSET_ENV", _unset, "remove variables from it"),
     Option("0", "argv0", "QEMU_ARGV0", _argv0, "give the program this argv[0]"),
@@ -307,7 +313,12 @@ def _print_text(front: Front) -> None:
         name = f"qemu-{front.arch}: " if front.arch else ""
         sys.stdout.write(f"{name}octavo version {VERSION}\n")
     elif front.cpu_help:
-        sys.stdout.write("Available CPUs:\n  max\n")
+        from runtime.arch import processors  # noqa: PLC0415
+
+        own = arch.find(front.arch)
+        known = arch.ARCHITECTURES if own is None else (own,)
+        lines = [f"  {model}\n" for name in known for model in processors.names(name)]
+        sys.stdout.write(f"Available CPUs:\n{''.join(lines)}")
     else:
         sys.stdout.write("Log items (comma separated):\nstrace          log every system call\n")
 

@@ -15,6 +15,7 @@ from runtime import arch as arches
 from runtime import config, image, libraries, policy, rootfs
 from runtime._core import HOST_PAGE
 from runtime.abi.linux import AT_FDCWD
+from runtime.arch import processors
 from runtime.image import Image, ImageError
 from runtime.loader import script
 from runtime.places import configured
@@ -251,6 +252,11 @@ def _explain_settings(
             for name, value in target.env.items()
         },
     }
+    facts = arches.with_processor(facts, target.cpu)
+    report["cpu"] = {
+        "value": facts.processor or processors.USUAL[facts.name],
+        "from": target.origin("cpu"),
+    }
     engine = config.ENGINES[0] if target.engine == "auto" else target.engine
     report["engine"] = {"value": engine, "from": target.origin("engine")}
     wanted: int | str | None = target.page_size
@@ -346,8 +352,10 @@ def lines(report: "Report") -> list[str]:
     if "engine" in report:
         row = report["engine"]
         result.append(f"  engine        {row['value']} ({row['from']})")
+        row = report["cpu"]
+        result.append(f"  processor     {row['value']} ({row['from']})")
     for key, row in report.get("configuration", {}).items():
-        if key not in ("files", "env", "engine") and row["from"] != "default":
+        if key not in ("files", "env", "engine", "cpu") and row["from"] != "default":
             value = str(row["value"]).lower() if isinstance(row["value"], bool) else row["value"]
             result.append(f"  {key:14}{value} ({row['from']})")
     for name, row in report.get("configuration", {}).get("env", {}).items():

@@ -10,7 +10,8 @@ import sys
 from runtime import bundle, config
 from runtime._core import SYS, quick_syscall, signal_mask_get, signals_start
 from runtime.abi.errors import GuestError
-from runtime.arch import load_all
+from runtime.arch import load_all, load_processors
+from runtime.arch.architecture import ProcessorError
 from runtime.container import ContainerError
 from runtime.image import ImageError
 from runtime.places import configured
@@ -49,6 +50,7 @@ def main(options: "Options") -> int:
         config.ConfigError,
         ImageError,
         PageSizeError,
+        ProcessorError,
         RootError,
         ContainerError,
         GuestError,
@@ -130,6 +132,7 @@ def _run(options: "Options") -> int:
         # who gained privileges takes no advice from the environment
         configuration=config.load(None, options.secure),
         page_size=options.page_size,
+        cpu=options.cpu,
         fast_calls=options.fast_calls,
         trace_fd=_trace_descriptor(options),
         by_kernel=options.by_kernel,
@@ -141,6 +144,8 @@ def _run(options: "Options") -> int:
         from runtime.libraries import closure  # noqa: PLC0415  most starts never want it
 
         settings.find_libraries = closure
+    if options.cpu is not None or configuration.says("cpu"):
+        load_processors()
     root, prefixes = _places(options, configuration)
     if root is not None:
         load_all()  # nothing can be imported once the root has changed
@@ -155,6 +160,7 @@ def _run(options: "Options") -> int:
     program = _find(process, options, root)
     if program.native:
         execve_native(process, program)
+    settings.cpu_for = program.arch.name
     configure(process, program.target)
     adopt(process, program.target, program.plan.image)
     signals_start()

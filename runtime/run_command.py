@@ -20,6 +20,7 @@ usage: octavo run [--root DIR | -L PREFIX] [OPTIONS] [--] PROGRAM [ARGS...]
   --root DIR            DIR becomes the program's root directory
   -L PREFIX             look for absolute paths under PREFIX first (a list with colons)
   --page-size SIZE      auto, host, throughput, or a number of bytes such as 4k, 16k, 64k
+  --cpu MODEL           the processor that the program sees, such as cortex-a53; help lists them
   -E NAME=VALUE         set a variable in the program's environment
   -U NAME               remove one
   -0 ARGV0              give the program this name as its argv[0]
@@ -32,10 +33,15 @@ The exit status is the program's. Errors of octavo itself: 1.
 
 # as qemu-user answers a wrong command line
 FAILED = 1
+PROCESSOR_HELP = (b"help", b"?")
 
 
 class UsageError(Exception):
     """The command line is wrong. args == (line,)."""
+
+
+class ProcessorsWanted(Exception):
+    """`--cpu help`: the names are all that is asked for."""
 
 
 class Options:
@@ -47,6 +53,7 @@ class Options:
         "arguments",
         "by_kernel",
         "chosen_variables",
+        "cpu",
         "environment",
         "execfn",
         "fast_calls",
@@ -74,6 +81,7 @@ class Options:
         root: bytes | None = None,
         prefixes: tuple[bytes, ...] = (),
         page_size: int | str | None = None,
+        cpu: tuple[str, str] | None = None,
         strace: bool = False,
         strace_file: bytes | None = None,
         fast_calls: bool = True,
@@ -93,6 +101,7 @@ class Options:
         self.root = root
         self.prefixes = prefixes  # never together with root
         self.page_size = page_size  # bytes, a power of two; "auto", "host"; None: not asked for
+        self.cpu = cpu  # (name of a processor, the option as it is called); None: not asked for
         self.strace = strace
         self.strace_file = strace_file  # None: stderr
         self.fast_calls = fast_calls
@@ -224,6 +233,7 @@ _NAMES = {
     b"root": "=",
     b"L": "=",
     b"page-size": "=",
+    b"cpu": "=",
     b"p": "=",
     b"E": "=",
     b"U": "=",
@@ -276,6 +286,10 @@ def _apply(options: Options, name: bytes, value: bytes, guest: list[bytes]) -> N
         options.prefixes = _prefixes(value)
     elif name == b"page-size":
         options.page_size = parse_page_size(_text(value))
+    elif name == b"cpu":
+        if value in PROCESSOR_HELP:
+            raise ProcessorsWanted
+        options.cpu = (_text(value), "--cpu")
     elif name == b"p":
         options.qemu_page_size(value)
     elif name == b"E":
@@ -309,6 +323,11 @@ def main(words: list[str]) -> int:
         return 0
     try:
         options = parse([os.fsencode(word) for word in words], initial_environment())
+    except ProcessorsWanted:
+        from runtime.arch import processors  # noqa: PLC0415
+
+        sys.stdout.write(processors.listing())
+        return 0
     except UsageError as error:
         sys.stderr.write(f"octavo run: {error.args[0]}; octavo run --help lists the options\n")
         return FAILED

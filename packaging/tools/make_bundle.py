@@ -20,6 +20,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 LAUNCH_PATH = (
     "binfmt.front",
     "binfmt.qemu",
+    "runtime.arch.processors",
     "runtime.cli",
     "runtime.libraries",
     "runtime.run_command",

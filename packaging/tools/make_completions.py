@@ -113,7 +113,12 @@ def _value(action: argparse.Action) -> str | tuple[str, ...]:
     return KINDS.get(metavar, KINDS.get(action.dest, NOTHING))
 
 
-def _kind(metavar: str) -> str:
+def _kind(metavar: str) -> str | tuple[str, ...]:
+    if metavar == "MODEL":
+        from runtime.arch import processors
+
+        found = (processors.names(name) for name in processors.USUAL)
+        return tuple(sorted({"help", *(name for names in found for name in names)}, key=str.lower))
     return KINDS.get(metavar, NOTHING)
 
 

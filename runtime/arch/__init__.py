@@ -57,6 +57,20 @@ def load_all() -> None:
         load(name)
 
 
+def load_processors() -> None:
+    """Import the models besides the usual ones: before a program starts, where one of them is asked for."""
+    __import__("runtime.arch.processors")
+
+
+def with_processor(usual: "Architecture", word: str) -> "Architecture":
+    """The architecture with a processor; "auto" is the usual one. ProcessorError (architecture.py)."""
+    if word == "auto":
+        return usual
+    load_processors()
+    fitted: Architecture = sys.modules["runtime.arch.processors"].fit(usual, word)
+    return fitted
+
+
 def identify(elf_class: int, elf_data: int, e_machine: int, e_flags: int) -> str | None:
     """Our name for an ELF header's fields (class 32 or 64, data 1 little or 2 big endian), or None."""
     for mask, value, name in _ELF.get((elf_class, elf_data, e_machine), ()):

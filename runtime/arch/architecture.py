@@ -28,6 +28,10 @@ SA_SIGINFO, SA_RESTORER = 0x4, 0x04000000  # generic sa_flags
 SYSTEM_REGISTER_SHIFT = 12
 
 
+class ProcessorError(Exception):
+    """A processor was asked for that the architecture does not have. str(): one line with names that it has."""
+
+
 class EngineFacts:
     """How Unicorn is opened, and how its registers and exceptions read. Register values are Unicorn's ids."""
 
@@ -142,7 +146,8 @@ class Architecture:
         "descriptor_unless", "e_flags",
         "elf_class", "elf_data", "elf_machine", "engine", "entry_registers", "et_dyn_base", "exclusive_words",
         "executable_stack", "fixed_range_error", "frames", "low_range", "min_fixed", "min_signal_stack",
-        "mmap_top", "model", "name", "page_sizes", "pair_alignment", "plain_frame", "prot_checked", "prot_extra",
+        "mmap_top", "model", "name", "page_sizes", "pair_alignment", "plain_frame", "processor", "prot_checked",
+        "prot_extra",
         "qemu", "readable_executes",
         "restorer", "rlim_infinity", "second_result", "shmlba", "shmlba_forced", "siginfo_code_first",
         "signal_count", "sigset_size", "stack_arguments", "stack_top", "thumb_bit", "thumb_clear",
@@ -283,11 +288,26 @@ class Architecture:
         self.siginfo_code_first = siginfo_code_first
         self.min_signal_stack = min_signal_stack
         self.auxv = auxv
+        self.processor = ""  # the usual one; else a name of runtime.arch.processors
         self._rows: dict[int, Row] | None = None
         self._signals: tuple[tuple[int, int], ...] | None = None
 
     def __repr__(self) -> str:
         return f"<architecture {self.name}>"
+
+    def with_processor(
+        self, name: str, model: int, setup: tuple[tuple[int, int], ...], hwcaps: tuple[int, int]
+    ) -> "Architecture":
+        """The same ABI on another processor of the engine's (processors.py)."""
+        self.syscalls()
+        other: Architecture = _copy(self)
+        other.processor = name
+        other.engine = _copy(self.engine)
+        other.engine.model = model
+        other.engine.setup = (*self.engine.setup, *setup)
+        other.auxv = _copy(self.auxv)
+        other.auxv.hwcap, other.auxv.hwcap2 = hwcaps
+        return other
 
     def syscalls(self) -> dict[int, Row]:
         """Number -> Row(number, name, entry, variant)."""
@@ -409,3 +429,11 @@ class Architecture:
             if mask >> source - 1 & 1:
                 result |= 1 << target - 1
         return result
+
+
+def _copy(facts: "Any") -> "Any":
+    """Another object with the same values. Importing `copy` takes longer than all of these."""
+    other = object.__new__(type(facts))
+    for name in type(facts).__slots__:
+        setattr(other, name, getattr(facts, name))
+    return other

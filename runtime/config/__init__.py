@@ -35,6 +35,7 @@ DEFAULTS: "dict[str, Value]" = {
     "log": "stderr",
     "credentials": False,
     "engine": "auto",
+    "cpu": "auto",
 }
 KEYS = (*DEFAULTS, "env")
 ENGINES = ("unicorn",)  # what can execute a program; "auto" is the first
@@ -55,6 +56,7 @@ class Target:
     a file sets; `ruled`: the keys that a rule for this program has set."""
 
     __slots__ = (
+        "cpu",
         "credentials",
         "engine",
         "env",
@@ -89,6 +91,7 @@ class Target:
         # of the registration, not of any program: flag C (binfmt/credentials.py)
         self.credentials = bool(values["credentials"])
         self.engine = str(values["engine"])  # "auto", or one of ENGINES
+        self.cpu = str(values["cpu"])  # "auto", or a name of runtime.arch.processors
         # name -> value, None: is not to be there
         self.env = {
             key[len(ENV) :]: None if value is None else str(value)
@@ -149,6 +152,11 @@ class Configuration:
         """Whether some target or rule gives the key this value."""
         layers = [*self._targets.values(), *(settings for _, _, settings in self._rules)]
         return any(layer.get(key, (None,))[0] == value for layer in layers)
+
+    def says(self, key: str) -> bool:
+        """Whether some target or rule has the key."""
+        layers = [*self._targets.values(), *(settings for _, _, settings in self._rules)]
+        return any(key in layer for layer in layers)
 
     def has(self, key: str) -> bool:
         """Whether some target's settings have the key."""

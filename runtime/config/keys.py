@@ -5,6 +5,8 @@ A value is read from the YAML scalar's own text, so that 6.10 stays the release 
 """
 
 from runtime import arch as arches
+from runtime.arch import processors
+from runtime.arch.architecture import ProcessorError
 from runtime.config import DEFAULT, ENGINES, KEYS, RULE_KEYS
 from runtime.policy import WORDS, PageSizeError, parse_size, size_list
 
@@ -77,6 +79,23 @@ def _release(text: str, target: str) -> "Value":
     return text
 
 
+def _processor(text: str, target: str) -> "Value":
+    if text.lower() == "auto":
+        return "auto"
+    if target in (DEFAULT, ""):
+        # what every target has
+        if text.lower() == processors.MAX:
+            return processors.MAX
+        where = "a target" if target else "a rule that names its target"
+        raise ValueError(
+            f"{text!r}: a processor belongs to one architecture, so to {where}; possible here: auto, {processors.MAX}"
+        )
+    try:
+        return processors.find(target, text)
+    except ProcessorError as error:
+        raise ValueError(str(error)) from None
+
+
 class Key:
     """One key. `read(text, target)`: the value, ValueError for what it cannot be; `schema`: JSON Schema of the YAML
     value; `null`: what null means (a value, or KeyError when null is not allowed)."""
@@ -97,6 +116,14 @@ class Key:
 
 
 _SIZE_OR_AUTO = {"type": ["string", "integer"], "pattern": rf"^auto$|{_SIZE}", "minimum": 0}
+
+
+def _processors() -> list[str]:
+    """Every architecture's."""
+    found = (processors.names(name) for name in arches.ARCHITECTURES)
+    return sorted({name for names in found for name in names}, key=str.lower)
+
+
 _ENGINE_WORDS = ("auto", *ENGINES)
 ENV_SCHEMA = {
     "type": "object",
@@ -154,6 +181,11 @@ TABLE = {
         "what executes the programs: auto or unicorn, which is the only one",
         lambda text, target: _one_of(text, _ENGINE_WORDS),
         {"enum": list(_ENGINE_WORDS)},
+    ),
+    "cpu": Key(
+        "processor that the programs see: auto (the architecture's usual one), max, or a name of qemu -cpu help",
+        _processor,
+        {"enum": ["auto", *_processors()]},
     ),
 }
 

@@ -7,6 +7,8 @@ child inherits anyway (environment, stack) are for the first program alone; a ru
 import os
 
 from runtime._core import HOST_PAGE, SYS, quick_syscall
+from runtime.arch import with_processor
+from runtime.arch.architecture import ProcessorError
 from runtime.policy import THROUGHPUT, decide
 from runtime.task.limits import RLIMIT_STACK, get_limits
 
@@ -61,6 +63,19 @@ def choose_pages(
             return [library.image for library in needed if library.image is not None]
 
     return decide(arch, HOST_PAGE, found.images, wanted, origin, libraries)
+
+
+def choose_processor(process: "Process", arch: "Architecture", target: "Target") -> "Architecture":
+    """The architecture with the processor that a program is to see. ProcessorError."""
+    settings = process.settings
+    if settings.cpu is not None and settings.cpu_for in ("", arch.name):
+        word, origin = settings.cpu
+    else:
+        word, origin = target.cpu, target.origin("cpu")
+    try:
+        return with_processor(arch, word)
+    except ProcessorError as error:
+        raise ProcessorError(f"{origin}: {error}") from None
 
 
 def stack_of(process: "Process", target: "Target") -> int | None:

@@ -21,6 +21,7 @@ from runtime.abi.linux import (
     SS_DISABLE,
 )
 from runtime.arch import load as load_architecture
+from runtime.arch.architecture import ProcessorError
 from runtime.image import ImageError
 from runtime.loader import Credentials, check, load, plan
 from runtime.policy import PageSizeError
@@ -28,6 +29,7 @@ from runtime.task import status_page
 from runtime.task.configured import (
     adopt,
     choose_pages,
+    choose_processor,
     environment_of,
     host_personality,
     seals_page_zero,
@@ -91,7 +93,8 @@ def prepare(
     flags: int = 0,
     opened: int | None = None,
 ) -> Program:
-    """Find out what running `path` means. ImageError, PageSizeError: it can't be run, nothing has changed.
+    """Find out what running `path` means. ImageError, PageSizeError, ProcessorError: it can't be run, nothing has
+    changed.
 
     `opened`: binfmt_misc has opened the program already; `path` is its name.
     """
@@ -120,6 +123,7 @@ def prepare(
             return program
         arch = load_architecture(found.image.arch)
         target = target_of(process, found, arch.name)
+        arch = choose_processor(process, arch, target)
         pages = choose_pages(process, arch, found, target)
         found.envp = environment_of(process, target, found.envp)
         stack = stack_of(process, target)
@@ -147,7 +151,7 @@ def execute(
         program = prepare(process, path, argv, envp, dirfd=dirfd, flags=flags)
     except ImageError as error:
         raise GuestError(error.errno) from error
-    except PageSizeError as error:
+    except (PageSizeError, ProcessorError) as error:
         task.log(str(error))
         raise GuestError(EINVAL) from error
     if program.native:

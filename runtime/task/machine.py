@@ -1,6 +1,7 @@
 """The machine a guest process runs on: arena, page table, engine and address space, from the architecture's facts.
 
-Kept over execve as long as the next program has the same architecture and page sizes, which keeps the translations.
+Kept over execve as long as the next program has the same architecture, processor and page sizes, which keeps the
+translations.
 """
 
 from runtime._core import SYS, Arena, Cpu, Engine, PageTable, quick_syscall
@@ -80,8 +81,12 @@ def fit(process: "Process", task: "Task", arch: "Architecture", pages: "PageSize
     """Empty the machine for the next program, or build another when it is of another kind."""
     slow = bool(process.memory_files)
     process.forget_memory_files()
-    same = process.arch.name == arch.name and (
-        (process.pages.guest, process.pages.engine) == (pages.guest, pages.engine)
+    now, sizes = process.arch, process.pages
+    same = (now.name, now.processor, sizes.guest, sizes.engine) == (
+        arch.name,
+        arch.processor,
+        pages.guest,
+        pages.engine,
     )
     if same:
         process.memory.reset(limits(process, arch, pages.guest))

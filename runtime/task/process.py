@@ -36,6 +36,8 @@ class Settings:
         "by_kernel",
         "chosen_variables",
         "configuration",
+        "cpu",
+        "cpu_for",
         "fast_calls",
         "find_libraries",
         "log_fd",
@@ -50,6 +52,7 @@ class Settings:
         configuration: "Configuration",
         # --page-size: bytes, "auto", "host"; None: as configured
         page_size: int | str | None = None,
+        cpu: tuple[str, str] | None = None,
         log_fd: int = 2,
         trace_fd: int | None = None,  # --strace
         fast_calls: bool = True,
@@ -66,6 +69,8 @@ class Settings:
         )
         self.configuration = configuration
         self.page_size = page_size
+        self.cpu = cpu  # (name, the option that asks for it); None: as configured
+        self.cpu_for = ""  # the architecture that it is for: the first program's
         self.log_fd = log_fd
         self.trace_fd = trace_fd
         self.fast_calls = fast_calls

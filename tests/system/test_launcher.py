@@ -34,6 +34,8 @@ int main(int argc, char **argv) {
     printf("%s %s\\n", name.machine, (const char *)getauxval(AT_EXECFN));
     if (argc > 1 && !strcmp(argv[1], "release"))
         printf("%s\\n", name.release);
+    if (argc > 1 && !strcmp(argv[1], "hwcap"))
+        printf("%lx\\n", getauxval(AT_HWCAP));
     for (int i = 0; i < argc; i++) printf("[%s]", argv[i]);
     for (char **e = environ; *e; e++)
         if (strncmp(*e, "T_", 2) == 0 || !strchr(*e, '=')) printf("{%s}", *e);
@@ -151,6 +153,32 @@ def test_settings_written_into_a_copy_hold(launcher, programs, tmp_path):
     assert settings.read(copy.read_bytes()) == text
     done = show(copy, programs("aarch64"), "aarch64", ["x", "release"])
     assert done.stdout.split(b"\n")[1] == b"6.66-settings"
+
+
+def test_a_processor_is_carried_and_asked_for_by_the_environment(launcher, programs, tmp_path):
+    """The models are in the launcher: the root holds none of its files."""
+    values: config.Settings = ({"aarch64": {"cpu": ("cortex-a53", "file:1")}}, [])
+    copy = tmp_path / "launcher"
+    carried = config.Configuration(values, ("file",)).dump()
+    copy.write_bytes(settings.write(launcher.read_bytes(), carried))
+    copy.chmod(0o755)
+
+    def hwcap(handler, **environment):
+        done = show(
+            handler, programs("aarch64"), "aarch64", ["x", "hwcap"], environment=environment
+        )
+        assert done.stderr == b""
+        return done.stdout.split(b"\n")[1]
+
+    assert hwcap(launcher) == b"2cbff7fb"
+    assert hwcap(launcher, QEMU_CPU="cortex-a72") == b"fb"
+    assert hwcap(copy) == b"fb"
+    assert hwcap(copy, QEMU_CPU="max") == b"2cbff7fb"
+    wrong = show(
+        launcher, programs("aarch64"), "aarch64", ["x"], environment={"QEMU_CPU": "cortex-a1"}
+    )
+    assert (wrong.returncode, wrong.stdout) == (126, b"")
+    assert wrong.stderr.startswith(b"octavo: -cpu (QEMU_CPU): aarch64 has no processor 'cortex-a1'")
 
 
 def test_settings_of_another_version_are_one_line(launcher, programs, tmp_path):

@@ -119,6 +119,26 @@ def test_later_files_win_key_by_key(places):
             ("targets.arm.engine: 'tcg' is not auto or unicorn",),
         ),
         (
+            "targets:\n  arm:\n    cpu: cortex-a53\n",
+            3,
+            ("targets.arm.cpu: arm has no processor 'cortex-a53'; nearest: cortex-a", "-cpu help"),
+        ),
+        (
+            "targets:\n  mips:\n    cpu: 74Kf\n",
+            3,
+            ("targets.mips.cpu: mips has no processor '74Kf'; possible: 24Kf, max",),
+        ),
+        (
+            "targets:\n  default:\n    cpu: cortex-a53\n",
+            3,
+            ("targets.default.cpu: 'cortex-a53'", "to a target; possible here: auto, max"),
+        ),
+        (
+            "rules:\n- match: /x\n  cpu: cortex-a53\n",
+            3,
+            ("rules[1].cpu: 'cortex-a53'", "to a rule that names its target"),
+        ),
+        (
             "rules:\n- match: /x\n  credentials: true\n",
             3,
             ("rules[1].credentials: belongs to a target",),
@@ -272,6 +292,22 @@ def test_what_the_configuration_mentions(places):
     assert loaded.mentions("page_size", "throughput")
     assert not loaded.mentions("page_size", 4096)  # not a page: a value
     assert not loaded.has("root")
+    assert loaded.says("page_size")
+    assert not loaded.says("cpu")
+
+
+def test_processors_are_called_as_they_are(places):
+    environment, system, user, _ = places
+    system.write_text(
+        "targets: {default: {cpu: MAX}, arm64: {cpu: Cortex-A53}, mips: {cpu: 24kf}}\n"
+    )
+    user.write_text("rules: [{match: /x, target: aarch64, cpu: auto}, {match: /y, cpu: max}]\n")
+    loaded = config.load(environment)
+    names = {name: loaded.target(name).cpu for name in ("aarch64", "arm", "mips", "riscv64")}
+    assert names == {"aarch64": "cortex-a53", "arm": "max", "mips": "24Kf", "riscv64": "max"}
+    assert loaded.target("aarch64", [b"/x"]).cpu == "auto"
+    assert loaded.target("aarch64", [b"/y"]).cpu == "max"
+    assert loaded.says("cpu")
 
 
 def test_privileged_programs_believe_only_roots_own_file(places, monkeypatch):
@@ -307,6 +343,7 @@ def test_the_schema_accepts_what_the_reader_accepts():
         "targets: {default: {page_size: 16k, stack: auto, env: {A: null}, root: null, log: none}}",
         "rules: [{match: /x, target: arm64, page_size: throughput, mmap_min_addr: 0}]",
         "targets: {armhf: {page_size: 4096, credentials: true, engine: unicorn}}",
+        "rules: [{match: /x, target: arm64, cpu: cortex-a53}]",
         "targets:\nrules:",
     )
     bad = (
@@ -317,6 +354,7 @@ def test_the_schema_accepts_what_the_reader_accepts():
         "targets: {arm: {view: chroot}}",
         "targets: {arm: {credentials: 1}}",
         "targets: {arm: {engine: tcg}}",
+        "targets: {arm: {cpu: 8086}}",
         "rules: [{match: /x, credentials: true}]",
     )
     for text in good:

@@ -37,6 +37,8 @@ def test_static_program(tmp_path, capsys):
     assert "for ppc64 (64-bit, little-endian)" in text
     assert "static, fixed at 0x10000000" in text
     assert "page size" in text
+    assert "  engine        unicorn (default)\n" in text
+    assert "  processor     power9 (default)\n" in text
 
 
 def test_missing_and_found_interpreter(tmp_path, capsys):
@@ -122,12 +124,13 @@ def test_rules_libraries_and_what_they_allow(tmp_path, capsys):
     configuration.parent.mkdir(parents=True)
     configuration.write_text(
         "rules:\n- {match: /bin/x, page_size: 64k, mmap_min_addr: 70000, env: {A: b}}\n"
-        "targets: {arm64: {engine: unicorn}}\n"
+        "targets: {arm64: {engine: unicorn, cpu: cortex-a72}}\n"
     )
     status, text = run(capsys, "--root", root, "/bin/x")
     assert status == 0
     assert f"{configuration}:2: rules[1].page_size asks for 64k" in text
     assert f"  engine        unicorn ({configuration}:3: targets.aarch64.engine)\n" in text
+    assert f"  processor     cortex-a72 ({configuration}:3: targets.aarch64.cpu)\n" in text
     assert f"variable      A: b ({configuration}:2: rules[1].env.A)" in text
     report = explain.explain("/bin/x", root=str(root))
     assert report["mmap_min_addr"]["value"] == 128 << 10

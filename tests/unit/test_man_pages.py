@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from runtime import config
+from runtime.arch import processors
 from runtime.version import VERSION
 from tests.unit.source_files import TOP
 from tests.unit.test_completions import make_completions
@@ -57,3 +58,10 @@ def test_every_key_of_the_configuration_is_there() -> None:
         assert f"\n.B {key}\n" in page, key
     for word in ("targets", "rules", "match", "target"):
         assert f"\n.B {word}\n" in page, word
+
+
+def test_every_processor_is_there() -> None:
+    page = plain("octavo.yaml.5")
+    for name in processors.USUAL:
+        for model in processors.names(name):
+            assert re.search(rf"(?<![\w-]){re.escape(model)}(?![\w-])", page), (name, model)

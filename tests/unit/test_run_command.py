@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from runtime import run_command
-from runtime.run_command import Options, UsageError, parse, parse_page_size
+from runtime.run_command import Options, ProcessorsWanted, UsageError, parse, parse_page_size
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -34,6 +34,14 @@ def test_two_dashes_end_the_options() -> None:
 @pytest.mark.parametrize("form", ["{d}page-size=16k", "{d}page-size 16k"])
 def test_long_names_with_one_or_two_dashes(dashes: str, form: str) -> None:
     assert options(*form.format(d=dashes).split(), "/bin/true").page_size == 16384
+
+
+def test_the_processor() -> None:
+    assert options("/bin/true").cpu is None
+    assert options("--cpu", "cortex-a53", "/bin/true").cpu == ("cortex-a53", "--cpu")
+    for word in ("help", "?"):
+        with pytest.raises(ProcessorsWanted):
+            options("--cpu", word)
 
 
 def test_argv0_may_be_empty_and_arguments_may_be_any_bytes() -> None:
@@ -116,6 +124,7 @@ def test_page_sizes_that_are_none(text: str) -> None:
         (["---root", "/", "x"], "unknown option '---root'"),
         (["-L=/x", "x"], "unknown option '-L=/x'"),
         (["--root"], "'--root' needs a value"),
+        (["--cpu"], "'--cpu' needs a value"),
         (["--root=", "x"], "--root needs a directory"),
         (["--root", "/a", "-L", "/b", "x"], "exclude each other"),
         (["-E", "novalue", "x"], "-E needs NAME=VALUE"),

@@ -75,14 +75,14 @@ def test_variables_come_first() -> None:
 def test_what_has_no_meaning_is_remembered() -> None:
     _, _, result, rest = parsed(
         "-B", "0x1", "-R", "1G", "-t", "1 2 3", "-tb-size", "64", "-one-insn-per-tb", "-d",
-        "strace,in_asm,trace:x", "-dfilter", "0..1", "-cpu", "cortex-a53", "-trace", "x",
+        "strace,in_asm,trace:x", "-dfilter", "0..1", "-cpu", "cortex-a53,sve=off", "-trace", "x",
         "-plugin", "x.so", "-perfmap", "-jitdump", "program",
     )  # fmt: skip
     assert result.options.strace
     assert rest == [b"program"]
     assert result.ignored == [
         "-B", "-R", "-t", "-tb-size", "-one-insn-per-tb", "-d in_asm", "-d trace:x", "-dfilter",
-        "-cpu cortex-a53", "-trace", "-plugin", "-perfmap", "-jitdump",
+        "-cpu sve=off", "-trace", "-plugin", "-perfmap", "-jitdump",
     ]  # fmt: skip
 
 
@@ -103,6 +103,16 @@ def test_the_page_size_of_the_program() -> None:
     status, out, err = front(NOTHING, OCTAVO_PAGE_SIZE="5k")
     assert (status, out) == (1, "")
     assert err.startswith("qemu-aarch64: page size '5k': give auto, host")
+
+
+def test_the_processor() -> None:
+    """The command line after the variable; what every model may be called means nothing."""
+    assert parsed("x")[0].cpu is None
+    assert parsed("x", QEMU_CPU="cortex-a53")[0].cpu == ("cortex-a53", "-cpu (QEMU_CPU)")
+    found = parsed("-cpu", "max", "x", QEMU_CPU="cortex-a53")
+    assert (found[0].cpu, found[2].ignored) == (("max", "-cpu (QEMU_CPU)"), [])
+    for word in ("any", ""):
+        assert parsed("-cpu", word, "x")[0].cpu is None
 
 
 def test_a_seed_gives_the_same_bytes() -> None:
@@ -180,7 +190,9 @@ def test_help_has_every_option() -> None:
 
 
 def test_lists() -> None:
-    assert front("-cpu", "help") == (1, "Available CPUs:\n  max\n", "")  # QEMU fails too
+    models = "Available CPUs:\n  max\n  cortex-a53\n  cortex-a57\n  cortex-a72\n"
+    assert front("-cpu", "help") == (1, models, "")  # QEMU fails too
+    assert front("-cpu", "?", name="qemu-mips") == (1, "Available CPUs:\n  24Kf\n  max\n", "")
     listing = "Log items (comma separated):\nstrace          log every system call\n"
     assert front("-d", "help") == (1, listing, "")
 
