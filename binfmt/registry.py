@@ -5,8 +5,9 @@ temporary name and wins, since the kernel takes the newest; then the old one goe
 temporary one goes. Whoever is stopped in between leaves entries behind that are complete and work, and the next
 `register` puts them in order. What others have registered is never touched: see magic.py on how ours are known.
 
-Flags: P, O and F. Newer kernels also have T, which leaves argv alone and shows the program as /proc/PID/exe, and L, for
-loaders of the machine's own programs. T is not asked for: status tells the pinned handler by that link.
+Flags: P, O and F. Linux 6.18 has no other but C. Kernels after 7.0 also have T, which leaves argv alone and shows the
+program as /proc/PID/exe, and L, for loaders of the machine's own programs. T is not asked for: status tells the pinned
+handler by that link (packaging/decisions/flags-the-kernel-takes.md).
 """
 
 import errno
