@@ -237,7 +237,7 @@ def establish(
         space.translations.replaced(store.place, store.end - store.start)
     if not store.followed:
         return
-    if store.tail >= 0 and store.writable and not store.tail_writable:
+    if space.windows.tail_is_behind(store):
         _drop_tail(space, store)
         show_all(space, store)
     changing = changing or shared

@@ -33,8 +33,8 @@ MASK64 = (1 << 64) - 1
 class Store:
     """The file behind some areas, as far as they are concerned: its window and its length.
 
-    The byte at file offset `n` lies at arena offset `place + n - start`; host memory is there up to `end`, the room up
-    to `limit` (file offsets)."""
+    The byte at file offset `n` lies at arena offset `place + n - start`; host memory is there up to `end`, which can be
+    written up to `writable`, and room up to `limit` (file offsets)."""
 
     __slots__ = (
         "changing",
@@ -55,9 +55,8 @@ class Store:
     def __init__(self, key: tuple[int, int], place: int, start: int, limit: int) -> None:
         self.key = key
         self.place = place
-        self.start = self.end = start
+        self.start = self.end = self.writable = start
         self.limit = limit
-        self.writable = False  # the host mapping is
         self.users = 0  # bytes of areas
         self.followed = False  # its length matters to the page table: the page sizes differ
         self.handle = -1  # of the host, to ask for the length
@@ -136,9 +135,7 @@ class Windows:
         file changes nothing for those who use it."""
         end = max(end, store.end)
         access = PROT_READ | (PROT_WRITE if writable else 0)
-        first = store.end
-        if writable and not store.writable:
-            first = store.start
+        first = store.writable if writable else store.end
         if first == end:
             return
         host = self._backing.host
@@ -150,7 +147,8 @@ class Windows:
             if shared or error.errno != ENODEV:
                 raise
             host.map(place, end - first, access, MAP_PRIVATE | MAP_NORESERVE, fd, first)
-        store.writable = store.writable or writable
+        if writable:
+            store.writable = end
         store.end = end
 
     def lengthen(self, store: Store, end: int) -> bool:
@@ -171,6 +169,8 @@ class Windows:
             return False
         finally:
             backing.give_back(scratch, unit + more)
+        if store.writable == store.end:
+            store.writable = end
         store.end = end
         return True
 
@@ -193,7 +193,9 @@ class Windows:
         except GuestError:
             self._release(larger)
             return None
-        larger.writable, larger.changing = store.writable, store.changing
+        larger.changing = store.changing
+        if store.writable > store.start:  # the host copies its first mapping, to the whole length
+            larger.writable = larger.end
         self._stores[store.key] = larger
         self.all.append(larger)
         return larger
@@ -262,7 +264,13 @@ class Windows:
             backing.give_back(place, backing.page)
             raise
         store.tail = place
-        store.tail_writable = store.writable
+        store.tail_writable = page < store.writable
+
+    def tail_is_behind(self, store: Store) -> bool:
+        """Whether the composed page cannot be written while the window now can."""
+        return (
+            store.tail >= 0 and not store.tail_writable and self.split_page(store) < store.writable
+        )
 
     def drop_tail(self, store: Store) -> None:
         if store.tail >= 0:

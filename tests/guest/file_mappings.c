@@ -63,6 +63,19 @@ CASE(shared_mapping) {
   number("after close", twin[6]);
 }
 
+/* A part that only a reader has mapped is mapped by a writer later. */
+CASE(readers_and_writers) {
+  int fd = make("both", 4 * page());
+  int reader = MUST(open("both", O_RDONLY));
+  map(fd, 1, PROT_READ | PROT_WRITE, MAP_SHARED)[0] = 1;
+  unsigned char *shown = map(reader, 4, PROT_READ, MAP_SHARED);
+  unsigned char *at = map(fd, 4, PROT_READ | PROT_WRITE, MAP_SHARED);
+  for (size_t i = 0; i < 4; i++) at[i * page() + 5] = (unsigned char)(70 + i);
+  for (size_t i = 0; i < 4; i++) number("reader sees", shown[i * page() + 5]);
+  number("file has", byte_at(fd, 3 * page() + 5));
+  MUST(close(reader));
+}
+
 CASE(shared_fork) {
   int fd = make("forked", page());
   unsigned char *at = map(fd, 1, PROT_READ | PROT_WRITE, MAP_SHARED);
