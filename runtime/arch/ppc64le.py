@@ -141,9 +141,10 @@ MMU\t\t: Radix
     auxv=AuxvFacts(
         # PPC32 PPC64 ALTIVEC FPU MMU SMT ICACHE_SNOOP ARCH_2_05 DFP ARCH_2_06 VSX TRUE_LE PPC_LE is not set on 64 bits
         hwcap=0xDC007582,
-        # ARCH_2_07 ISEL TAR VEC_CRYPTO ARCH_3_00 DARN; DSCR and HTM are not for programs here, and of
-        # IEEE128 the engine has one instruction wrong (xscvqpdp leaves the quad as it is), so libraries do without
-        hwcap2=0x8EA00000,
+        # ARCH_2_07 ISEL VEC_CRYPTO ARCH_3_00 DARN. DSCR, TAR and HTM are not for programs here: FSCR, which would allow
+        # them, cannot be set through the engine. Of IEEE128 the engine has one instruction wrong (xscvqpdp leaves the
+        # quad as it is), so libraries do without.
+        hwcap2=0x8AA00000,
         platform=b"power9",
         base_platform=b"power9",
         extra=(

@@ -302,6 +302,85 @@ def test_x86_executes_what_it_says_and_no_more(model) -> None:
     assert ran == flags & X86_CODE.keys()
 
 
+# The architectures that have one -------------------------------------------------------------------------------------
+
+# architecture: system call, what it has, what it has not; r4, a1 and the like hold addresses of data
+USUAL_CODE = {
+    "riscv64": (
+        "73000000",
+        {
+            "M": "3305a502",  # mul a0, a0, a0
+            "A": "2fa5a500",  # amoadd.w a0, a0, (a1)
+            "F": "5375a500",  # fadd.s fa0, fa0, fa0
+            "D": "5375a502",  # fadd.d fa0, fa0, fa0
+            "C": "0100",  # c.nop
+        },
+        {"Zba": "3325a520"},  # sh1add a0, a0, a0
+    ),
+    "ppc64le": (
+        "02000044",
+        {
+            "ALTIVEC": "80000010",  # vadduwm v0, v0, v0
+            "FPU": "2a0000fc",  # fadd f0, f0, f0
+            "VSX": "000300f0",  # xvadddp vs0, vs0, vs0
+            "DFP": "040000ec",  # dadd f0, f0, f0
+            "ISEL": "1e00007c",  # isellt r0, 0, r0
+            "VEC_CRYPTO": "08050010",  # vcipher v0, v0, v0
+            "ARCH_3_00": "1226637c",  # modsd r3, r3, r4
+            "DARN": "e605617c",  # darn r3, 1
+        },
+        {
+            "DSCR": "a602037c",  # mfdscr r0, as a program may say it
+            "TAR": "a6ca0f7c",  # mftar r0
+            "HTM": "1d05007c",  # tbegin.
+            "SCV": "01000044",  # scv 0
+            "ARCH_3_1": "7601637c",  # brd r3, r3
+        },
+    ),
+    "mips": (
+        "0000000c",
+        {
+            "FPU": "46200000",  # add.d $f0, $f0, $f0
+            "release 2": "7d080000",  # ext $t0, $t0, 0, 1
+        },
+        {
+            "DSP": "7d094290",  # addq.ph $t0, $t0, $t1
+            "release 6": "01094035",  # seleqz $t0, $t0, $t1
+        },
+    ),
+}
+
+
+# asm/cputable.h: (AT_HWCAP or AT_HWCAP2, bit)
+PPC_BITS = {
+    "ALTIVEC": (0, 28), "FPU": (0, 27), "DFP": (0, 10), "VSX": (0, 7), "HTM": (1, 30), "DSCR": (1, 29),
+    "ISEL": (1, 27), "TAR": (1, 26), "VEC_CRYPTO": (1, 25), "ARCH_3_00": (1, 23), "DARN": (1, 21), "SCV": (1, 20),
+    "ARCH_3_1": (1, 18),
+}  # fmt: skip
+
+
+def test_ppc64le_reports_what_it_executes() -> None:
+    facts = arch.load("ppc64le").auxv
+    words = (facts.hwcap, facts.hwcap2 or 0)
+    reported = {name for name, (word, bit) in PPC_BITS.items() if words[word] >> bit & 1}
+    assert reported == USUAL_CODE["ppc64le"][1].keys()
+    assert PPC_BITS.keys() == USUAL_CODE["ppc64le"][1].keys() | USUAL_CODE["ppc64le"][2].keys()
+
+
+@pytest.mark.parametrize("name", USUAL_CODE)
+def test_the_only_one_executes_what_it_says_and_no_more(name) -> None:
+    isa = arch.load(name)
+    call, there, missing = USUAL_CODE[name]
+    ran = set()
+    for word, code in (there | missing).items():
+        machine = OneEngine(isa)
+        if name == "riscv64":
+            machine.cpu.set(isa.engine.registers["a1"], DATA)
+        if machine.run(bytes.fromhex(code + call)):
+            ran.add(word)
+    assert ran == there.keys()
+
+
 # all -----------------------------------------------------------------------------------------------------------------
 
 
