@@ -167,9 +167,11 @@ int make_snapshot(const char* path) {
 }
 
 int run() {
-    if (sysconf(_SC_PAGESIZE) != page_size) {
-        dprintf(2, "octavo: this launcher was built on a machine with pages of %ld bytes\n",
-                page_size);
+    if (long here = sysconf(_SC_PAGESIZE); here != page_size) {
+        dprintf(2,
+                "octavo: this launcher was built on a machine with pages of %ld bytes, and this "
+                "one has %ld; build it here (make launcher), and register it\n",
+                page_size, here);
         return FAILED;
     }
     octavo_resume();

@@ -1,5 +1,6 @@
 """The launcher, started by the kernel in an empty root: no /proc, no /dev, no library, no file but the program."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.guest
 
 TOP = Path(__file__).parents[2]
 LAUNCHER = TOP / "build" / "launcher" / "octavo"
+PTRACE_TRACEME, PTRACE_DETACH = 0, 17  # sys/ptrace.h
+AT_PAGESZ = 6
 ARCHES = ("aarch64", "arm", "riscv64", "ppc64le", "mips")
 
 SOURCE = """
@@ -255,3 +258,52 @@ def test_a_start_opens_no_file_but_the_program(launcher, programs):
     paths = re.findall(r'^(?:\[pid +\d+\] )?\w+\(.*?"(.*?)"', said, re.M)
     assert paths[0] == str(launcher), said
     assert set(paths[1 : paths.index(program)]) <= {"/proc/self/exe"}, said
+
+
+def start_with_pages(launcher: Path, page: int) -> tuple[int, bytes]:
+    """(status, stderr) of a start as on a host with such pages: traced, and with another AT_PAGESZ, which is all that
+    the launcher knows of them."""
+    libc = ctypes.CDLL(None)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(write, 2)
+        libc.ptrace(PTRACE_TRACEME, 0, None, None)
+        os.execv(launcher, ["octavo", "run", "/nowhere/program"])
+    os.close(write)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSTOPPED(status)
+    stat = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+    place = int(stat[25])  # proc(5), startstack: argc, argv, 0, envp, 0, auxv
+    memory = os.open(f"/proc/{child}/mem", os.O_RDWR)
+
+    def word(address: int) -> int:
+        return int.from_bytes(os.pread(memory, 8, address), sys.byteorder)
+
+    place += 8 * (1 + word(place) + 1)
+    while word(place):
+        place += 8
+    place += 8
+    while (key := word(place)) != AT_PAGESZ:
+        assert key, "no AT_PAGESZ"
+        place += 16
+    assert word(place + 8) == os.sysconf("SC_PAGESIZE")
+    os.pwrite(memory, page.to_bytes(8, sys.byteorder), place + 8)
+    os.close(memory)
+    libc.ptrace(PTRACE_DETACH, child, None, None)
+    with open(read, "rb") as file:
+        said = file.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+def test_on_a_host_with_other_pages_it_says_so_in_one_line(launcher):
+    """What it has imported knows the page size of the machine that built it (snapshot.cc)."""
+    own = os.sysconf("SC_PAGESIZE")
+    assert start_with_pages(launcher, own) == (127, b"octavo: /nowhere/program: no such file\n")
+    for page in (4 * own, 16 * own):
+        line = (
+            f"octavo: this launcher was built on a machine with pages of {own} bytes, and this one has {page}; "
+            "build it here (make launcher), and register it\n"
+        )
+        assert start_with_pages(launcher, page) == (1, line.encode())
