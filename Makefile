@@ -65,7 +65,7 @@ test-roots: build launcher ## as root, some minutes: debootstrap, mmdebstrap and
 	$(TOOLS)/install-packages.sh roots
 	$(BIN)/python -m pytest -m "root and slow" tests/system/test_foreign_roots.py
 
-test-hosts: build ## boot a host with 16 KiB pages in a virtual machine, run the guest programs and the page size matrix there
+test-hosts: build ## boot hosts with 16 and 64 KiB pages in a virtual machine, run the guest programs and the page size matrix there
 	$(TOOLS)/install-packages.sh hosts
 	$(BIN)/python -m tests.hosts --jobs $(JOBS)
 

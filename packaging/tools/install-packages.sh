@@ -58,10 +58,12 @@ for target in "$@"; do
     roots)
         wanted+=(arch-test debootstrap mmdebstrap sbuild uidmap debian-archive-keyring ca-certificates)
         ;;
-    # the host's programs come from Debian's archive too, but are not installed: packaging/tools/unpack-debian.sh
+    # the hosts' programs come from Debian's archive too, but are not installed: packaging/tools/unpack-debian.sh
     hosts)
         want_cross
         wanted+=(g++-aarch64-linux-gnu qemu-system-arm debian-archive-keyring ca-certificates)
+        # a kernel is built
+        wanted+=(bc bison flex libc6-dev gcc make xz-utils)
         ;;
     check) wanted+=(clang-format) ;;
     bench)

@@ -254,13 +254,16 @@ def build(directory: Path, chosen: dict[str, tuple[int, ...]]) -> None:
 
 # Printing --------------------------------------------------------------------------------------------------------
 def cell(column: Column, row: str) -> str:
-    """ "ideal", or which targets are not."""
-    bad = [name for name, target in column.items() if target["rows"].get(row) != "ideal"]
+    """ "ideal", or which targets are not, or which alone are, whatever is shorter."""
+    good = [name for name, target in column.items() if target["rows"].get(row) == "ideal"]
+    bad = [name for name in column if name not in good]
     if not column:
         return "not run"
     if not bad:
         return "ideal"
-    return "none ideal" if len(bad) == len(column) > 1 else "not " + ", ".join(bad)
+    if not good and len(bad) > 1:
+        return "none ideal"
+    return "only " + ", ".join(good) if 0 < len(good) < len(bad) else "not " + ", ".join(bad)
 
 
 def table(columns: dict[str, Column], machine: str) -> str:

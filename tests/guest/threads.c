@@ -400,9 +400,9 @@ static void *crash(void *unused) {
   *(volatile char *)pointer(8) = 1;
   return NULL;
 }
-static void *sleep_long(void *unused) {
+static void *sleep_and_exit(void *unused) {
   (void)unused;
-  usleep(2000000);
+  usleep(300000);
   _exit(55);
 }
 
@@ -422,7 +422,7 @@ CASE(process_end) {
   status("crash in a thread", finish(pid));
   pid = start();
   if (pid == 0) {
-    pthread_create(&thread, NULL, sleep_long, NULL);
+    pthread_create(&thread, NULL, sleep_and_exit, NULL);
     pthread_exit(NULL);
   }
   status("main thread gone first", finish(pid));
@@ -453,7 +453,7 @@ static void in_child(void) { counter = counter * 10 + 3; }
 
 CASE(fork_in_thread) {
   pthread_t threads[2];
-  pthread_create(&threads[0], NULL, sleep_long, NULL);
+  pthread_create(&threads[0], NULL, wait_forever, NULL);
   pthread_create(&threads[1], NULL, fork_here, NULL);
   pthread_join(threads[1], NULL);
   pthread_atfork(before, in_parent, in_child);

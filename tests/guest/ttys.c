@@ -169,17 +169,22 @@ CASE(job_control) {
 }
 
 CASE(hang_up) {
+  int ready[2];
+  char byte = 0;
   make_pair();
+  MUST(pipe(ready));
   pid_t pid = start();
   if (pid == 0) {
     close(master);
     MUST(setsid());
     MUST(ioctl(slave, TIOCSCTTY, 0));
+    MUST(write(ready[1], &byte, 1));
     pause();
     _exit(0);
   }
   close(slave);
-  usleep(30000);
+  close(ready[1]);
+  number("ready", read(ready[0], &byte, 1));
   close(master);
   status("session leader", finish(pid));
 }

@@ -13,7 +13,8 @@ from tests.hosts.parts import HERE, TOP
 # No shim of another architecture pretends to be this processor: `max` has what Octavo and qemu-user may use. Signed
 # pointers by a fast function instead of the architecture's own halve the time.
 PROCESSOR = "max,pauth-impdef=on"
-MEMORY = 3072  # MiB; a third holds the initramfs
+# MiB, of which the initramfs takes a third, and where a file has at least 64 KiB more than half
+MEMORY = 5120
 PYTHON_LEFT_OUT = (
     *("test", "idlelib", "ensurepip", "lib2to3", "pydoc_data", "distutils", "tkinter"),
     *("turtledemo", "config-3.11-aarch64-linux-gnu", "asyncio", "unittest", "wsgiref", "sqlite3"),
@@ -56,12 +57,15 @@ def base(archive: Archive, python: str, core: str) -> None:
                 archive.file(f"octavo/{folder}/{path}", os.path.join(top, path))
 
 
-def boot(kernel: str, initramfs: str, seconds: float) -> Iterator[dict[str, object]]:
+def boot(
+    kernel: str, initramfs: str, processors: int, seconds: float
+) -> Iterator[dict[str, object]]:
     """Run the machine, and give each line that inside.py says as soon as it is said. It is ended after `seconds`.
 
     What else the kernel or a program prints comes as {"stray": text}.
     """
-    command = ["qemu-system-aarch64", "-M", "virt", "-cpu", PROCESSOR, "-smp", "2"]
+    command = ["qemu-system-aarch64", "-M", "virt", "-cpu", PROCESSOR]
+    command += ["-smp", str(processors)]
     command += ["-m", str(MEMORY), "-kernel", kernel, "-initrd", initramfs, "-nodefaults"]
     command += ["-append", "console=ttyAMA0 quiet panic=-1", "-display", "none", "-no-reboot"]
     process = subprocess.Popen(

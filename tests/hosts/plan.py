@@ -16,7 +16,8 @@ from tests.hosts.archive import Archive
 
 OCTAVO = "/octavo/bin/octavo run --page-size {size}"
 QEMU = "/qemu/qemu-{qemu}"
-COLUMNS = {"octavo": OCTAVO, "qemu-user 10": QEMU, "kernel": ""}
+KERNEL = "kernel"  # the machine's own
+COLUMNS = {"octavo": OCTAVO, "qemu-user 10": QEMU, KERNEL: ""}
 # the guest programs' targets: every relation of page sizes, and 32 bits
 TARGETS = (
     *(("aarch64", size) for size in (4096, 16384, 65536)),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tests.guest import harness, pages
-from tests.hosts.plan import Job
+from tests.hosts.plan import KERNEL, Job
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,22 @@ def columns(jobs: Iterable[Job], results: Mapping[str, Result]) -> dict[str, pag
         }
         for column, targets in found.items()
     }
+
+
+def side_by_side(hosts: Mapping[str, Mapping[str, pages.Column]]) -> dict[str, pages.Column]:
+    """The columns of several hosts ({name: columns}): each for itself, but the kernels, whose targets tell them apart.
+
+    With one host a column keeps its name.
+    """
+    names = list(dict.fromkeys(name for found in hosts.values() for name in found))
+    merged: dict[str, pages.Column] = {}
+    for name in names:
+        for host, found in hosts.items():
+            alone = len(hosts) == 1 or name == KERNEL
+            merged.setdefault(name if alone else f"{name}, {host} host", {}).update(
+                found.get(name, {})
+            )
+    return merged
 
 
 def summary(columns: dict[str, pages.Column], what: str) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.guest import pages
-from tests.hosts import archive, plan, report, root
+from tests.hosts import archive, kernel, parts, plan, report, root
 
 
 def entries(data):
@@ -102,6 +102,72 @@ def test_matrix_and_readme(tmp_path):
     readme.write_text("nothing")
     with pytest.raises(ValueError, match="begin"):
         report.write_readme(str(readme), text)
+
+
+def target(*ideal):
+    return {"page": 4096, "rows": {row: "ideal" if row in ideal else "no" for row in ("01", "02")}}
+
+
+def test_columns_of_several_hosts():
+    here = {"octavo": {"arm 4k": target("01")}, plan.KERNEL: {"aarch64 16k": target("01")}}
+    there = {"octavo": {"arm 4k": target("02")}, plan.KERNEL: {"aarch64 64k": target("02")}}
+    assert report.side_by_side({"16k": here}) == here
+    both = report.side_by_side({"16k": here, "64k": there})
+    assert list(both) == ["octavo, 16k host", "octavo, 64k host", plan.KERNEL]
+    assert list(both[plan.KERNEL]) == ["aarch64 16k", "aarch64 64k"]
+    assert both["octavo, 64k host"]["arm 4k"]["rows"]["02"] == "ideal"
+
+
+def test_a_cell_says_what_is_shorter():
+    column = {"a": target("01"), "b": target("01"), "c": target("02")}
+    assert pages.cell(column, "01") == "not c"
+    assert pages.cell(column, "02") == "only c"
+    assert pages.cell({"a": target(), "b": target()}, "01") == "none ideal"
+    assert pages.cell({"a": target()}, "01") == "not a"
+    assert pages.cell({"a": target("01")}, "01") == "ideal"
+
+
+def test_kernel_options_that_do_not_come_out_are_an_error(tmp_path):
+    wanted, found = tmp_path / "64k.config", tmp_path / ".config"
+    wanted.write_text("# why\nCONFIG_A=y\nCONFIG_B=y\n")
+    found.write_text("CONFIG_A=y\n# CONFIG_C is not set\nCONFIG_B=y\n")
+    kernel._check(str(wanted), str(found))
+    found.write_text("CONFIG_A=y\n# CONFIG_B is not set\n")
+    with pytest.raises(parts.NotPossible, match=r"configuration: CONFIG_B=y$"):
+        kernel._check(str(wanted), str(found))
+
+
+def test_a_kernel_is_built_once_for_each_source_and_configuration(tmp_path, monkeypatch):
+    """With a tar and a make that only note what they were asked for."""
+    source = tmp_path / "root" / "usr" / "src" / "linux-source-6.tar.xz"
+    source.parent.mkdir(parents=True)
+    source.write_bytes(b"source")
+    config = tmp_path / "64k.config"
+    config.write_text("CONFIG_A=y\n")
+    made: list[tuple[str, ...]] = []
+
+    def make(tree, objects, output, *arguments):
+        made.append(arguments)
+        boot = tmp_path / "build" / "64k" / "arch" / "arm64" / "boot"
+        boot.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "build" / "64k" / ".config").write_text(config.read_text())
+        (boot / "Image").write_bytes(b"kernel")
+
+    monkeypatch.setattr(kernel, "HERE", str(tmp_path))
+    monkeypatch.setattr(kernel, "VAR", str(tmp_path / "var"))
+    monkeypatch.setattr(kernel, "BUILD", str(tmp_path / "build"))
+    monkeypatch.setattr(kernel, "unpack", lambda *words: str(tmp_path / "root"))
+    monkeypatch.setattr(kernel, "_unpacked", lambda path: str(tmp_path))
+    monkeypatch.setattr(kernel, "_make", make)
+    first = kernel.kernel("64k", 3)
+    assert [words[0] for words in made] == ["allnoconfig", "Image"] and made[1][1] == "-j3"
+    assert kernel.kernel("64k", 3) == first and len(made) == 2
+    config.write_text("CONFIG_A=y\nCONFIG_B=y\n")
+    second = kernel.kernel("64k", 3)
+    assert second != first and len(made) == 4
+    assert [path.name for path in (tmp_path / "var" / "kernel-64k").iterdir()] == [
+        second.rpartition("/")[2]
+    ]
 
 
 def test_what_of_a_root_goes_along() -> None:
