@@ -20,14 +20,23 @@ if TYPE_CHECKING:
 
 KEY = "credentials"
 NOT_BELIEVED = (
-    "{origin}: not done: for the machine's registry only a file that root owns, and that nobody else can write, "
-    "may ask for flag C"
+    "{origin}: not done: for the machine's registry only {file} may ask for flag C, "
+    "and only if root owns it and nobody else can write it"
 )
 
 
 def _trusted(user: bool) -> "Configuration":
     """What may ask for the flag. ConfigError."""
     return config.load() if user else config.load({}, secure=True)
+
+
+def _caller() -> "Configuration":
+    """What the files say that the caller's programs have. ConfigError: the system's file is wrong; the user's are not
+    what is registered, and may be."""
+    try:
+        return config.load()
+    except ConfigError:
+        return config.load({})
 
 
 def chosen(
@@ -39,7 +48,7 @@ def chosen(
         return frozenset(targets if given else ())
     try:
         trusted = _trusted(user)
-        every = trusted if user else config.load({})
+        every = trusted if user else _caller()
     except ConfigError as error:
         raise BinfmtError(f"the configuration is wrong, nothing was registered: {error}") from None
     found = set()
@@ -50,7 +59,7 @@ def chosen(
         elif every.target(name).credentials:
             refused[every.target(name).origin(KEY)] = None
     for origin in refused:
-        warn(NOT_BELIEVED.format(origin=origin))
+        warn(NOT_BELIEVED.format(origin=origin, file=config.SYSTEM_FILE))
     return frozenset(found)
 
 

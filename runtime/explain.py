@@ -16,6 +16,7 @@ from runtime import config, image, libraries, policy, rootfs
 from runtime._core import HOST_PAGE
 from runtime.abi.linux import AT_FDCWD
 from runtime.arch import processors
+from runtime.arch.architecture import ProcessorError
 from runtime.image import Image, ImageError
 from runtime.loader import script
 from runtime.places import configured
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from binfmt.kernel import Entry
+    from runtime.arch.architecture import Architecture
     from runtime.libraries import Library
     from runtime.rootfs import View
 
     Report = dict[str, Any]
+    Asked = tuple[str | None, str | None]  # --page-size, --cpu
 
 _SCRIPTS = 6
 
@@ -45,12 +48,17 @@ def configure(parser: "argparse.ArgumentParser") -> None:
         "-L", dest="prefix", default="", help="sysroot prefixes, separated by colons"
     )
     parser.add_argument("--page-size", help="auto, host, or a size such as 16k")
+    parser.add_argument("--cpu", metavar="MODEL", help="the processor that the program is to see")
 
 
 def execute(arguments: "argparse.Namespace") -> int:
     """Print the report; 0 if the file could be run, 1 if not."""
     report = explain(
-        arguments.file, root=arguments.root, prefix=arguments.prefix, page_size=arguments.page_size
+        arguments.file,
+        root=arguments.root,
+        prefix=arguments.prefix,
+        page_size=arguments.page_size,
+        cpu=arguments.cpu,
     )
     if arguments.json:
         json.dump(report, sys.stdout, indent=2, sort_keys=False)
@@ -61,10 +69,15 @@ def execute(arguments: "argparse.Namespace") -> int:
 
 
 def explain(
-    file: str, *, root: str | None = None, prefix: str = "", page_size: str | None = None
+    file: str,
+    *,
+    root: str | None = None,
+    prefix: str = "",
+    page_size: str | None = None,
+    cpu: str | None = None,
 ) -> "Report":
     """The report as plain data. Keys: file, view, runs, problems, and by what the file is: kind, architecture,
-    scripts, interpreter, libraries, page_size, entry, segments."""
+    scripts, interpreter, libraries, page_size, engine, cpu, entry, segments."""
     report: Report = {"file": file, "runs": False, "problems": []}
     problems: list[str] = report["problems"]
     try:
@@ -77,10 +90,16 @@ def explain(
         found = _follow_scripts(report, view, name)
         try:
             _explain_kernel(report, found)
-            _explain_elf(report, view, found, page_size)
+            _explain_elf(report, view, found, (page_size, cpu))
         finally:
             os.close(found.fd)
-    except (ImageError, rootfs.RootError, config.ConfigError, policy.PageSizeError) as error:
+    except (
+        ImageError,
+        ProcessorError,
+        rootfs.RootError,
+        config.ConfigError,
+        policy.PageSizeError,
+    ) as error:
         problems.append(str(error))
     report["runs"] = not problems
     return report
@@ -134,7 +153,7 @@ def _follow_scripts(report: "Report", view: "View", name: bytes) -> Image:
     return found
 
 
-def _explain_elf(report: "Report", view: "View", found: Image, page_size: str | None) -> None:
+def _explain_elf(report: "Report", view: "View", found: Image, asked: "Asked") -> None:
     report["program"] = os.fsdecode(found.path)
     report["architecture"] = found.arch or None
     report["machine"] = found.machine
@@ -154,7 +173,7 @@ def _explain_elf(report: "Report", view: "View", found: Image, page_size: str | 
             needed = libraries.closure(view, found, _environment(view))
             report["libraries"] = _libraries(report, needed, view)
         if found.arch:
-            _explain_settings(report, view, found, interpreter, needed, page_size)
+            _explain_settings(report, view, found, interpreter, needed, asked)
     finally:
         if interpreter is not None:
             os.close(interpreter.fd)
@@ -233,8 +252,9 @@ def _explain_settings(
     found: Image,
     interpreter: Image | None,
     needed: "list[Library]",
-    page_size: str | None,
+    asked: "Asked",
 ) -> None:
+    page_size, cpu = asked
     facts = arches.load(found.arch)
     settings = config.load()
     real = view.guest_path(_host_path(found.fd))
@@ -252,13 +272,7 @@ def _explain_settings(
             for name, value in target.env.items()
         },
     }
-    facts = arches.with_processor(facts, target.cpu)
-    report["cpu"] = {
-        "value": facts.processor or processors.USUAL[facts.name],
-        "from": target.origin("cpu"),
-    }
-    engine = config.ENGINES[0] if target.engine == "auto" else target.engine
-    report["engine"] = {"value": engine, "from": target.origin("engine")}
+    facts = _explain_machine(report, facts, target, cpu)
     wanted: int | str | None = target.page_size
     origin = target.origin("page_size")
     if page_size is not None:
@@ -278,6 +292,22 @@ def _explain_settings(
             report["problems"].append(problem)
     low = policy.mmap_min_addr(pages.guest, read_min_addr, target.mmap_min_addr)
     report["mmap_min_addr"] = {"value": low, "from": target.origin("mmap_min_addr")}
+
+
+def _explain_machine(
+    report: "Report", facts: "Architecture", target: config.Target, cpu: str | None
+) -> "Architecture":
+    """Engine and processor; the architecture with that processor. ProcessorError."""
+    engine = config.ENGINES[0] if target.engine == "auto" else target.engine
+    report["engine"] = {"value": engine, "from": target.origin("engine")}
+    word, origin = (target.cpu, target.origin("cpu")) if cpu is None else (cpu, "--cpu")
+    try:
+        facts = arches.with_processor(facts, word)
+    except ProcessorError as error:
+        raise ProcessorError(f"{origin}: {error}") from None
+    name = facts.processor or processors.USUAL[facts.name]
+    report["cpu"] = {"value": name, "from": origin}
+    return facts
 
 
 def _environment(view: "View") -> list[bytes]:
@@ -352,6 +382,7 @@ def lines(report: "Report") -> list[str]:
     if "engine" in report:
         row = report["engine"]
         result.append(f"  engine        {row['value']} ({row['from']})")
+    if "cpu" in report:
         row = report["cpu"]
         result.append(f"  processor     {row['value']} ({row['from']})")
     for key, row in report.get("configuration", {}).items():

@@ -77,6 +77,8 @@ def _from_usage(command: Command, usage: str) -> None:
         names, metavar, text = found.groups()
         words = []
         value: str | tuple[str, ...] | None = None if metavar is None else _kind(metavar)
+        if isinstance(value, tuple):
+            value = (*value, "help")
         for name in names.split(", "):
             bare, bracket, _ = name.partition("[=")
             words.append(bare)
@@ -110,7 +112,8 @@ def _value(action: argparse.Action) -> str | tuple[str, ...]:
 
         return (*ARCHITECTURES, "all")
     metavar = action.metavar if isinstance(action.metavar, str) else action.dest
-    return KINDS.get(metavar, KINDS.get(action.dest, NOTHING))
+    kind = _kind(metavar)
+    return KINDS.get(action.dest, NOTHING) if kind == NOTHING else kind
 
 
 def _kind(metavar: str) -> str | tuple[str, ...]:
@@ -118,7 +121,7 @@ def _kind(metavar: str) -> str | tuple[str, ...]:
         from runtime.arch import processors
 
         found = (processors.names(name) for name in processors.USUAL)
-        return tuple(sorted({"help", *(name for names in found for name in names)}, key=str.lower))
+        return tuple(sorted({name for names in found for name in names}, key=str.lower))
     return KINDS.get(metavar, NOTHING)
 
 

@@ -198,7 +198,7 @@ def test_the_configuration_asks_for_credentials(place) -> None:
     )
     assert again == anew == (0, with_c, warning)
     assert gone[0] == 0
-    not_done = credentials.NOT_BELIEVED.format(origin=asked)
+    not_done = credentials.NOT_BELIEVED.format(origin=asked, file=file)
     assert refused == (0, without, f"octavo binfmt: warning: {not_done}\n")
     assert plain == (0, without, "")
     assert json.loads(data[1])["targets"][0]["credentials"] is None

@@ -39,6 +39,10 @@ def test_static_program(tmp_path, capsys):
     assert "page size" in text
     assert "  engine        unicorn (default)\n" in text
     assert "  processor     power9 (default)\n" in text
+    assert "  processor     power9 (--cpu)\n" in run(capsys, "--cpu", "max", tmp_path / "prog")[1]
+    status, text = run(capsys, "--cpu", "power8", tmp_path / "prog")
+    assert status == 1
+    assert "--cpu: ppc64le has no processor 'power8'; possible: power9, max\n" in text
 
 
 def test_missing_and_found_interpreter(tmp_path, capsys):

@@ -13,7 +13,7 @@ complete -c octavo -n '__fish_use_subcommand' -s V -l version -d 'print the vers
 complete -c octavo -n '__fish_seen_subcommand_from run' -l root -x -a '(__fish_complete_directories)' -d 'DIR becomes the program\'s root directory'
 complete -c octavo -n '__fish_seen_subcommand_from run' -s L -x -a '(__fish_complete_directories)' -d 'look for absolute paths under PREFIX first (a list with colons)'
 complete -c octavo -n '__fish_seen_subcommand_from run' -l page-size -x -d 'auto, host, throughput, or a number of bytes such as 4k, 16k, 64k'
-complete -c octavo -n '__fish_seen_subcommand_from run' -l cpu -x -a '24Kf Conroe cortex-a15 cortex-a53 cortex-a57 cortex-a7 cortex-a72 cortex-a8 cortex-a9 EPYC-Rome help max Nehalem Opteron_G2 Opteron_G3 Penryn power9 qemu64 rv64 Westmere' -d 'the processor that the program sees, such as cortex-a53; help lists them'
+complete -c octavo -n '__fish_seen_subcommand_from run' -l cpu -x -a '24Kf Conroe cortex-a15 cortex-a53 cortex-a57 cortex-a7 cortex-a72 cortex-a8 cortex-a9 EPYC-Rome max Nehalem Opteron_G2 Opteron_G3 Penryn power9 qemu64 rv64 Westmere help' -d 'the processor that the program sees, such as cortex-a53; help lists them'
 complete -c octavo -n '__fish_seen_subcommand_from run' -s E -x -d 'set a variable in the program\'s environment'
 complete -c octavo -n '__fish_seen_subcommand_from run' -s U -x -d 'remove one'
 complete -c octavo -n '__fish_seen_subcommand_from run' -s 0 -x -d 'give the program this name as its argv[0]'
@@ -26,6 +26,7 @@ complete -c octavo -n '__fish_seen_subcommand_from explain' -l json -d 'print a 
 complete -c octavo -n '__fish_seen_subcommand_from explain' -l root -x -a '(__fish_complete_directories)' -d 'look at the file as it would be run in this root directory'
 complete -c octavo -n '__fish_seen_subcommand_from explain' -s L -x -a '(__fish_complete_directories)' -d 'sysroot prefixes, separated by colons'
 complete -c octavo -n '__fish_seen_subcommand_from explain' -l page-size -x -d 'auto, host, or a size such as 16k'
+complete -c octavo -n '__fish_seen_subcommand_from explain' -l cpu -x -a '24Kf Conroe cortex-a15 cortex-a53 cortex-a57 cortex-a7 cortex-a72 cortex-a8 cortex-a9 EPYC-Rome max Nehalem Opteron_G2 Opteron_G3 Penryn power9 qemu64 rv64 Westmere' -d 'the processor that the program is to see'
 complete -c octavo -n '__fish_seen_subcommand_from explain' -F
 complete -c octavo -n '__fish_seen_subcommand_from rootfs; and not __fish_seen_subcommand_from create inspect' -a create -d 'make a root'
 complete -c octavo -n '__fish_seen_subcommand_from rootfs; and not __fish_seen_subcommand_from create inspect' -a inspect -d 'describe a root'

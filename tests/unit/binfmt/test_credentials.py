@@ -69,13 +69,17 @@ def test_only_roots_own_file_is_believed(places, monkeypatch, uid, mode) -> None
     found, lines = chosen()
     assert found == set()
     origin = f"{system}:3: targets.arm.credentials"
-    assert lines == [credentials.NOT_BELIEVED.format(origin=origin)]
+    assert lines == [credentials.NOT_BELIEVED.format(origin=origin, file=system)]
 
 
 def test_the_users_file_counts_only_in_a_registry_of_the_users(places) -> None:
-    places[1].write_text("targets: {arm: {credentials: true}}\n")
-    assert chosen() == (set(), [])
+    system, user = places
+    user.write_text("targets: {arm: {credentials: true}}\n")
+    origin = f"{user}:1: targets.arm.credentials"
+    assert chosen() == (set(), [credentials.NOT_BELIEVED.format(origin=origin, file=system)])
     assert chosen(user=True) == ({"arm"}, [])
+    user.write_text("targets: {arm: {nonsense: true}}\n")
+    assert chosen() == (set(), [])  # it is not asked for anything
 
 
 def test_a_wrong_file_registers_nothing(places) -> None:
