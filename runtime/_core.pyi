@@ -40,6 +40,7 @@ class Stop:
     RESIZED: Final = (
         7  # a file given to PageTable.watch() has another length now: give the new ones
     )
+    STEPPED: Final = 8  # only step(): one instruction is done
 
 class ErrorStyle:
     """How a system call's failure is shown to the guest."""
@@ -175,6 +176,9 @@ class Cpu:
         """The calling host thread runs this Cpu from now on: kicks and recorded signals of that thread are its own."""
     def run(self) -> int:
         """Run guest code until a Stop. [nogil] Gives up the baton when it stops, and now and then when others wait."""
+    def step(self) -> int:
+        """As run(), but one instruction, with its delay slot if it has one, and then STEPPED. After any other Stop than
+        SYSCALL it has not been done. [nogil]"""
     def kick(self) -> None:
         """From any thread: make run() return KICKED, and a blocking syscall() return -ERESTART, now or at their next start. Level-triggered."""
     def get(self, register: int) -> int:

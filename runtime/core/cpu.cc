@@ -158,7 +158,7 @@ void Cpu::note_call() {
         uc_reg_read(engine->uc, facts.arguments[i], &call[i + 1]);
 }
 
-int Cpu::run() {
+int Cpu::run(bool single) {
     for (;;) {
         if (int wanted = slot.attention.load(); wanted & (KICK | SIGNAL)) {
             slot.attention.fetch_and(~KICK);
@@ -169,13 +169,17 @@ int Cpu::run() {
         engine->take(false);
         make_resident();
         engine->recheck();
+        if (single)
+            engine->begin_step();
         int why = attempt();
+        if (single)
+            engine->end_step();
         if (why == stop::SYSCALL) {
             note_call();
             auto found = engine->fast.find(int64_t(call[0]));
             if (found != engine->fast.end() && fast_call(*this, found->second)) {
                 engine->counters.fast_calls++;
-                why = stop::NONE;
+                why = single ? stop::STEPPED : stop::NONE;
             }
         }
         if (engine->held())
@@ -191,16 +195,17 @@ int Cpu::attempt() {
     Engine& e = *engine;
     e.attention = &slot.attention;
     g_leave.store(0, std::memory_order_seq_cst);
-    if (e.wants_out())
+    if (e.wants_out() || e.blocks_left != ANY)
         g_leave.store(1, std::memory_order_seq_cst);
     e.execute();
     // A block may run on into the next page. When that cannot be fetched, what lies before it is
     // still to be done: go there instruction by instruction.
     if (e.why == stop::FAULT && e.fault_access == X && e.translating &&
         (e.start_address() ^ e.fault_address) >> e.table->page_shift) {
+        bool single = e.stepping;
         e.stepping = true;
         e.execute();
-        e.stepping = false;
+        e.stepping = single;
     }
     if (e.why == stop::FAULT && e.suspect != NO_PAGE) {
         // The same bytes are at several guest addresses: the instruction's own fill tells which.
@@ -209,6 +214,12 @@ int Cpu::attempt() {
         e.suspect = NO_PAGE;
     }
     e.settle();
+    // The step is done, and the next instruction cannot be fetched: that is the next run's business.
+    bool at_next = e.why == stop::BREAKPOINT ||
+                   (e.why == stop::FAULT && e.fault_access == X &&
+                    e.fault_address == (e.start_address() & ~uint64_t(e.facts.arch == UC_ARCH_ARM)));
+    if (e.blocks_left == 0 && at_next)
+        e.why = stop::STEPPED;
     fault_address = e.fault_address;
     fault_access = e.fault_access;
     fault_mapped = e.fault_mapped;

@@ -28,7 +28,7 @@ class Cpu {
     int fault_access = 0, fault_mapped = 0;
     uint32_t trap = 0;
 
-    int run();
+    int run(bool single = false);  // single: one instruction, STEPPED
     void kick() { slot_kick(&slot); }
     void reset();
     uint64_t get(int reg);

@@ -309,6 +309,8 @@ void Engine::do_alone() {
     uint64_t offset = m.offset + (exact_pc - m.start);
     if (alone_.insert(offset).second)
         target_->tb_invalidate(uc, offset, offset + 1);
+    if (blocks_left == 0)
+        blocks_left = 1;  // the step is still to be done
 }
 
 bool Engine::alone(uint64_t pc) const {
@@ -326,6 +328,29 @@ void Engine::drop_code(uint64_t guest) {
         return;
     target_->tb_invalidate(uc, offset, offset + BLOCK);
     counters.invalidations++;
+}
+
+// What was translated from here on before is longer than one instruction; what is translated now is
+// short, and would slow down who comes along here again.
+void Engine::begin_step() {
+    stepping = true;
+    blocks_left = 1;
+    stepped_ = start_address();
+    drop_stepped();
+}
+
+void Engine::end_step() {
+    stepping = false;
+    blocks_left = ANY;
+    drop_stepped();
+}
+
+void Engine::drop_stepped() {
+    constexpr uint64_t WITH_SLOT = 8;
+    t_engine = this;
+    drop_code(stepped_);
+    drop_code(stepped_ + WITH_SLOT - 1);
+    t_engine = nullptr;
 }
 
 void Engine::flush_held() {

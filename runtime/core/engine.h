@@ -26,7 +26,7 @@ class Cpu;
 
 namespace stop {
 constexpr int NONE = 0, SYSCALL = 1, FAULT = 2, ILLEGAL = 3, TRAP = 4, BREAKPOINT = 5, KICKED = 6,
-              RESIZED = 7;
+              RESIZED = 7, STEPPED = 8;
 }
 namespace style {
 constexpr int NEGATIVE = 0, FLAG_REGISTER = 1, CR0_SO = 2;
@@ -35,6 +35,7 @@ namespace mapped {
 constexpr int NOTHING = 0, PERMISSION = 1, BEYOND = 2, HOST = 3;
 }
 constexpr uint64_t NO_PAGE = ~uint64_t(0);
+constexpr int ANY = -1;
 
 // Functions of the translator, one set for each target that Unicorn was built with.
 struct Target {
@@ -115,6 +116,7 @@ class Engine {
     uint32_t trap = 0;
     uint32_t raised = 0;         // riscv: the exception that translated code raised
     bool stepping = false;       // translate single instructions
+    int blocks_left = ANY;       // that may begin before run() stops (one, while it steps)
     uint64_t suspect = NO_PAGE;  // host page (arena offset) whose next fill is the fault looked for
     uint64_t exact_pc = 0;       // where the engine last left translated code
 
@@ -134,6 +136,19 @@ class Engine {
         return baton.give_way.load(std::memory_order_seq_cst) ||
                attention->load(std::memory_order_seq_cst);
     }
+    // At the beginning of a block: whether to stop before it.
+    bool leaves() {
+        if (blocks_left == 0)
+            why = stop::STEPPED;
+        else if (!wants_out()) {
+            blocks_left -= blocks_left != ANY;
+            return false;
+        }
+        return true;
+    }
+    // The next execute() does one instruction, and the branch's delay slot with it, until end_step().
+    void begin_step();
+    void end_step();
     void guest_bus_error(uint64_t host, uint64_t pc, uint64_t link, uint64_t stack, bool store);
     uc_context* pristine = nullptr;  // registers after reset
     void execute();                  // run until something stops it; `why` says what
@@ -149,11 +164,13 @@ class Engine {
     void grow(const Target& target, void* cs);
     void remember(const Target& target, uint64_t page);
     void flush_held();
+    void drop_stepped();
 
     const Target* target_ =
         nullptr;  // known from the first fill on; before, there is nothing to flush
     void* cs_ = nullptr;
     uint64_t fills_since_flush_ = 0, grow_at_ = 512;
+    uint64_t stepped_ = 0;                // guest address of the instruction that is stepped
     std::unordered_set<uint64_t> alone_;  // offsets in the arena
     std::vector<std::pair<uint64_t, uint64_t>> changing_;
     std::map<uint64_t, std::vector<uint8_t>> seen_;  // arena page -> its bytes when translated

@@ -88,7 +88,7 @@ void leave_delay_slot(Word* state) {
         uc_engine* uc, uint32_t in_slot) {                                                         \
         if (__builtin_expect(!octavo::g_leave.load(std::memory_order_relaxed), 1))                 \
             return;                                                                                \
-        if (Engine::of_thread()->wants_out() && !in_slot)                                          \
+        if (!in_slot && Engine::of_thread()->leaves())                                             \
             uc_emu_stop(uc);                                                                       \
         __real_helper_check_exit_request_##T(uc, in_slot);                                         \
     }                                                                                              \
@@ -105,6 +105,8 @@ void leave_delay_slot(Word* state) {
             most = 1;                                                                              \
         else if (is_mips && most > MIPS_BLOCK)                                                     \
             most = MIPS_BLOCK;                                                                     \
+        if (is_mips && (block->flags & MIPS_IN_SLOT) && Engine::of_thread()->blocks_left == 0)     \
+            Engine::of_thread()->blocks_left = 1; /* a step does the slot too */                   \
         __real_gen_intermediate_code_##T(cs, block, most);                                         \
         block->cflags &= ~CF_PARALLEL;                                                             \
         if (block->size == 0)                                                                      \

@@ -335,6 +335,12 @@ int cpu_run(PyCpu& c) {
     return cpu->run();
 }
 
+int cpu_step(PyCpu& c) {
+    std::shared_ptr<Cpu> cpu = c.it;
+    nb::gil_scoped_release nogil;
+    return cpu->run(true);
+}
+
 nb::object cpu_call(PyCpu& c) {
     size_t n = 1 + std::min<size_t>(6, c.it->engine->facts.arguments.size());
     PyObject* out = PyTuple_New(Py_ssize_t(n));
@@ -395,6 +401,7 @@ void bind_cpu(nb::module_& m) {
                  t_cpu = c.it;
              })
         .def("run", cpu_run)
+        .def("step", cpu_step)
         .def("kick", [](PyCpu& c) { c.it->kick(); })
         .def(
             "get", [](PyCpu& c, int reg) { return checked([&] { return c.it->get(reg); }); },
@@ -547,14 +554,15 @@ void bind_values(nb::module_& m) {
     m.attr("MemoryFault") = nb::steal(memory_fault);
     m.attr("R") = int(R), m.attr("W") = int(W), m.attr("X") = int(X),
     m.attr("SHARED") = int(SHARED);
-    constants<7>(m, "Stop",
+    constants<8>(m, "Stop",
                  {{"SYSCALL", stop::SYSCALL},
                   {"FAULT", stop::FAULT},
                   {"ILLEGAL", stop::ILLEGAL},
                   {"TRAP", stop::TRAP},
                   {"BREAKPOINT", stop::BREAKPOINT},
                   {"KICKED", stop::KICKED},
-                  {"RESIZED", stop::RESIZED}});
+                  {"RESIZED", stop::RESIZED},
+                  {"STEPPED", stop::STEPPED}});
     constants<3>(m, "ErrorStyle",
                  {{"NEGATIVE", style::NEGATIVE},
                   {"FLAG_REGISTER", style::FLAG_REGISTER},
