@@ -2,13 +2,14 @@
 
 Options and variables are those of QEMU 10 (linux-user/main.c, arg_table). A variable is an option that is given before
 the command line. One dash or two, a value is the next word, `--` ends the options, and so does the first word that is
-none. Four kinds of them:
+none. Three kinds of them:
 
-- what means the same here (-L -E -U -0 -strace -D -r -s -seed -version -help);
+- what means the same here (-L -E -U -0 -g -strace -D -r -s -seed -version -help);
 - -p, which QEMU itself takes without effect and with a warning;
 - what is about QEMU's way of doing it (-B -R -t -tb-size ...): accepted, and one line on stderr says so; none when the
-  kernel started us, or every program of a build would print it;
-- what a user would wait for in vain (-g): an error.
+  kernel started us, or every program of a build would print it.
+
+One differs: the port that -g opens is one of localhost, where QEMU's is open to every interface.
 """
 
 import os
@@ -143,7 +144,7 @@ def _seed(front: Front, value: bytes) -> None:
 
 
 def _gdb(front: Front, value: bytes) -> None:
-    raise UsageError("-g (QEMU_GDB): there is no debugger's port yet")
+    front.options.gdb = value
 
 
 def _version(front: Front, value: bytes) -> None:
@@ -177,7 +178,7 @@ class Option:
 OPTIONS = (
     Option("h", "", "", _help, "print this help"),
     Option("help", "", "", _help, ""),
-    Option("g", "port", "QEMU_GDB", _gdb, "refused: there is no debugger's port yet"),
+    Option("g", "port", "QEMU_GDB", _gdb, "wait for a debugger on this port or Unix socket"),
     Option("L", "path", "QEMU_LD_PREFIX", _prefix, "look for absolute paths under 'path' first"),
     Option("s", "size", "QEMU_STACK_SIZE", _stack, "set the stack's limit to 'size' bytes"),
     Option(

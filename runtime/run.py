@@ -12,6 +12,7 @@ from runtime._core import SYS, quick_syscall, signal_mask_get, signals_start
 from runtime.abi.errors import GuestError
 from runtime.arch import load_all, load_processors
 from runtime.arch.architecture import ProcessorError
+from runtime.command_error import CommandError
 from runtime.container import ContainerError
 from runtime.image import ImageError
 from runtime.places import configured
@@ -35,6 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.run_command import Options
 
+FAILED = 1  # a wrong command line
 NOT_EXECUTABLE, NOT_FOUND = 126, 127  # what a shell answers for a program it can't start
 ENOENT, ENOEXEC = 2, 8
 GARBAGE = (
@@ -46,6 +48,9 @@ def main(options: "Options") -> int:
     """Run the program. Ends with its status or signal; comes back only with the status of a start that failed."""
     try:
         return _run(options)
+    except CommandError as error:
+        sys.stderr.write(f"octavo: {error.args[0]}\n")
+        return FAILED
     except (
         config.ConfigError,
         ImageError,
@@ -149,6 +154,11 @@ def _run(options: "Options") -> int:
     root, prefixes = _places(options, configuration)
     if root is not None:
         load_all()  # nothing can be imported once the root has changed
+    listener = None
+    if options.gdb is not None:
+        from runtime import gdb  # noqa: PLC0415  only for who debugs
+
+        listener = gdb.listen(options.gdb)
     view = open_view(root, prefixes)
     process = Process(settings, view, SyscallTable)
     process.personality = host_personality()
@@ -170,6 +180,8 @@ def _run(options: "Options") -> int:
     task.cpu.bind()
     inherit(task, signal_mask_get())
     start(process, task, program, secure=options.secure, random=options.random)
+    if listener is not None:
+        listener.attach(process, task)
     # A collection writes to every object it looks at, and a forked child pays for each page of them.
     gc.freeze()
     gc.set_threshold(GARBAGE, 10, 100)

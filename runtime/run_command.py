@@ -2,8 +2,9 @@
 
 Not argparse: importing it costs as much as the rest of the start. One and two dashes are both accepted for the long
 names, as users of qemu-user write them, and its environment variables work: QEMU_LD_PREFIX, QEMU_SET_ENV,
-QEMU_UNSET_ENV, QEMU_ARGV0, QEMU_PAGESIZE and QEMU_STRACE (and OCTAVO_PAGE_SIZE) are read first, then the command line
-overrides. The first word that is no option is the program; what follows is the program's alone, dashes or not.
+QEMU_UNSET_ENV, QEMU_ARGV0, QEMU_GDB, QEMU_PAGESIZE and QEMU_STRACE (and OCTAVO_PAGE_SIZE) are read first, then the
+command line overrides. The first word that is no option is the program; what follows is the program's alone, dashes or
+not.
 
 The odd thing is the environment. Python sets LC_CTYPE in its own when it finds the C locale (PEP 538), and os.environ
 cannot say so, nor keep order, duplicates or words without a "="; so the guest's is read from /proc/self/environ.
@@ -25,6 +26,7 @@ usage: octavo run [--root DIR | -L PREFIX] [OPTIONS] [--] PROGRAM [ARGS...]
   -U NAME               remove one
   -0 ARGV0              give the program this name as its argv[0]
   --strace[=FILE]       print the system calls, to stderr or to FILE
+  -g, --gdb PORT|PATH   wait for a debugger on this port of localhost, or socket
   --no-fast-calls       answer every system call in Python
   -h, --help            this text
 
@@ -57,6 +59,7 @@ class Options:
         "environment",
         "execfn",
         "fast_calls",
+        "gdb",
         "notices",
         "page_size",
         "prefixes",
@@ -85,6 +88,7 @@ class Options:
         strace: bool = False,
         strace_file: bytes | None = None,
         fast_calls: bool = True,
+        gdb: bytes | None = None,
         program_fd: int | None = None,
         execfn: bytes | None = None,
         secure: bool = False,
@@ -105,6 +109,7 @@ class Options:
         self.strace = strace
         self.strace_file = strace_file  # None: stderr
         self.fast_calls = fast_calls
+        self.gdb = gdb  # TCP port or path of the socket that waits for a debugger
         # what binfmt_misc passes: AT_EXECFD, closed when the program has started; AT_EXECFN; AT_SECURE
         self.program_fd = program_fd
         self.execfn = execfn
@@ -212,6 +217,8 @@ def _from_environment(options: Options, environment: list[bytes], guest: list[by
             options.prefixes = _prefixes(value)
         elif name == b"QEMU_ARGV0":
             options.argv0 = value
+        elif name == b"QEMU_GDB":
+            options.gdb = value
         elif name == b"QEMU_STRACE":
             options.strace = True
         elif name == b"QEMU_SET_ENV":
@@ -239,6 +246,8 @@ _NAMES = {
     b"U": "=",
     b"0": "=",
     b"strace": "?",
+    b"gdb": "=",
+    b"g": "=",
     b"no-fast-calls": "",
 }
 
@@ -300,6 +309,8 @@ def _apply(options: Options, name: bytes, value: bytes, guest: list[bytes]) -> N
         unset_variable(guest, value)
     elif name == b"0":
         options.argv0 = value
+    elif name in (b"gdb", b"g"):
+        options.gdb = value
     elif name == b"strace":
         options.strace = True
         options.strace_file = value or None

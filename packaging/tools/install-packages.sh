@@ -52,7 +52,7 @@ for target in "$@"; do
     run) wanted+=(debootstrap debian-archive-keyring gpgv ca-certificates) ;;
     test)
         want_cross
-        wanted+=(arch-test)
+        wanted+=(arch-test gdb-multiarch)
         ;;
     # the slow tests of foreign roots, which make them from Debian's archive
     roots)

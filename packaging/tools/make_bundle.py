@@ -22,6 +22,7 @@ LAUNCH_PATH = (
     "binfmt.qemu",
     "runtime.arch.processors",
     "runtime.cli",
+    "runtime.gdb",
     "runtime.libraries",
     "runtime.run_command",
     "runtime.run",

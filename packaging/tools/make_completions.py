@@ -21,6 +21,7 @@ KINDS = {
     "prefix": DIRECTORY,
     "directory": DIRECTORY,
     "PATH": FILE,
+    "PORT|PATH": FILE,
     "FILE": FILE,
     "file": FILE,
 }
@@ -71,7 +72,7 @@ def _from_usage(command: Command, usage: str) -> None:
     """The options of `run`, which argparse never sees: the lines of its help are their table."""
     command.words = PROGRAM
     for line in usage.splitlines():
-        found = re.fullmatch(r"  (-\S+(?:, -\S+)*)(?: ([A-Z0-9=]+))? {2,}(.*)", line)
+        found = re.fullmatch(r"  (-\S+(?:, -\S+)*)(?: ([A-Z0-9=|]+))? {2,}(.*)", line)
         if found is None:
             continue
         names, metavar, text = found.groups()

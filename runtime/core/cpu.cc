@@ -215,11 +215,13 @@ int Cpu::attempt() {
     }
     e.settle();
     // The step is done, and the next instruction cannot be fetched: that is the next run's business.
-    bool at_next = e.why == stop::BREAKPOINT ||
-                   (e.why == stop::FAULT && e.fault_access == X &&
-                    e.fault_address == (e.start_address() & ~uint64_t(e.facts.arch == UC_ARCH_ARM)));
-    if (e.blocks_left == 0 && at_next)
-        e.why = stop::STEPPED;
+    if (e.blocks_left == 0) {
+        uint64_t pc = 0;
+        uc_reg_read(e.uc, e.facts.pc, &pc);
+        bool fetch = e.why == stop::FAULT && e.fault_access == X && e.fault_address == pc;
+        if (fetch || e.why == stop::BREAKPOINT)
+            e.why = stop::STEPPED;
+    }
     fault_address = e.fault_address;
     fault_access = e.fault_access;
     fault_mapped = e.fault_mapped;

@@ -1,5 +1,4 @@
-// The Python face: everything that _core.pyi declares, and nothing else. Only this file knows
-// Python.
+// The Python face: all that _core.pyi declares, and nothing else. Only this file knows Python.
 //
 // The odd thing: the classes Python sees hold shared pointers, because a thread's Cpu, an engine's
 // table and a table's arena must outlive whatever order Python drops them in. `syscall` and
@@ -42,8 +41,7 @@ struct PyCpu {
 };
 
 [[noreturn]] void raise(const Fault& fault) {
-    nb::object address = nb::int_(fault.address);
-    PyErr_SetObject(memory_fault, address.ptr());
+    PyErr_SetObject(memory_fault, nb::int_(fault.address).ptr());
     throw nb::python_error();
 }
 
@@ -77,8 +75,7 @@ std::vector<std::pair<T, uint64_t>> pairs(nb::handle sequence) {
     return out;
 }
 
-class Buffer {
-  public:
+struct Buffer {
     explicit Buffer(nb::handle object) {
         if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_SIMPLE) != 0)
             throw nb::python_error();
@@ -329,16 +326,11 @@ void bind_engine(nb::module_& m) {
         .def_prop_ro("counters", engine_counters);
 }
 
+template <bool single>
 int cpu_run(PyCpu& c) {
     std::shared_ptr<Cpu> cpu = c.it;  // Python may drop its own while the lock is given up
     nb::gil_scoped_release nogil;
-    return cpu->run();
-}
-
-int cpu_step(PyCpu& c) {
-    std::shared_ptr<Cpu> cpu = c.it;
-    nb::gil_scoped_release nogil;
-    return cpu->run(true);
+    return cpu->run(single);
 }
 
 nb::object cpu_call(PyCpu& c) {
@@ -400,8 +392,8 @@ void bind_cpu(nb::module_& m) {
                  slot_bind(&c.it->slot);
                  t_cpu = c.it;
              })
-        .def("run", cpu_run)
-        .def("step", cpu_step)
+        .def("run", cpu_run<false>)
+        .def("step", cpu_run<true>)
         .def("kick", [](PyCpu& c) { c.it->kick(); })
         .def(
             "get", [](PyCpu& c, int reg) { return checked([&] { return c.it->get(reg); }); },

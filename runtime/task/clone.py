@@ -209,6 +209,8 @@ def _child_of_fork(task: Task, wanted: CloneArguments, ends: tuple[int, int], sh
     if process.vfork is not None:  # our parent's own waiting parent is not ours
         quick_syscall(SYS["close"], process.vfork)
         process.vfork = None
+    if process.debugger is not None:
+        process.debugger.forked()
     if wanted.flags & CLONE_VFORK:
         quick_syscall(SYS["close"], ends[0])
         process.vfork = ends[1]

@@ -181,6 +181,8 @@ def install(process: "Process", task: "Task", program: Program) -> None:
     adopt(process, program.target, program.plan.image)
     fit(process, task, program.arch, program.pages)
     start(process, task, program)
+    if process.debugger is not None:
+        process.debugger.executed(task)
 
 
 def start(

@@ -39,6 +39,8 @@ def lead(process: "Process", task: "Task") -> "NoReturn":
 
 def end(process: "Process", task: "Task", status: int) -> "NoReturn":
     """exit_group(2): the host ends all threads at once. status: the wait status' low 8 bits count."""
+    if process.debugger is not None:
+        process.debugger.exiting(task, status)
     if process.trace is not None:
         process.trace.exited(task, status & 0xFF)
     exit_robust_lists(process)

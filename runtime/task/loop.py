@@ -49,10 +49,12 @@ def run(task: "Task") -> None:
 
 
 def hot(task: "Task") -> "Hot":
-    """What each system call needs: Cpu.run and Cpu.set_result, the table's dispatch, the guest's errno numbers."""
-    cpu = task.cpu
+    """What each system call needs: Cpu.run (or a debugger's idea of it) and Cpu.set_result, the table's dispatch, the
+    guest's errno numbers."""
+    cpu, debugger = task.cpu, task.process.debugger
     to_guest = task.arch.constants.errno_to_guest
-    return cpu.run, cpu.set_result, task.process.syscalls.dispatch, to_guest
+    run_it = cpu.run if debugger is None else debugger.runner(task)
+    return run_it, cpu.set_result, task.process.syscalls.dispatch, to_guest
 
 
 def interrupted(task: "Task") -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from runtime._core import Arena, Engine, PageTable
     from runtime.arch.architecture import Architecture
     from runtime.config import Configuration, Target
+    from runtime.gdb.debugger import Debugger
     from runtime.image import Image
     from runtime.libraries import Library
     from runtime.loader import Loaded
@@ -92,6 +93,7 @@ class Process:
         "closing",
         "command_line",
         "commpage_entries",
+        "debugger",
         "emulates",
         "engine",
         "environment",
@@ -143,6 +145,7 @@ class Process:
         # the system-call layer is handed in: this package does not know it
         self.make_syscalls = make_syscalls
         self.trace: Trace | None = None
+        self.debugger: Debugger | None = None  # -g
         # generic signal number -> disposition; absent: SIG_DFL
         self.actions: dict[int, Action] = {}
         self.tasks: dict[int, Task] = {}  # tid -> Task
@@ -207,6 +210,8 @@ class Process:
                 other.ending = True
         for other in others:
             other.cpu.kick()
+        if self.debugger is not None:
+            self.debugger.release_ending()
 
     def await_others(self, task: "Task | None") -> None:
         """Until `task` is the only one left (None: no one is)."""

@@ -18,6 +18,9 @@ from runtime.abi.linux import (
     SIGCHLD,
     SIGCONT,
     SIGSEGV,
+    SIGTSTP,
+    SIGTTIN,
+    SIGTTOU,
     SIGURG,
     SIGWINCH,
 )
@@ -38,6 +41,7 @@ SIGNALS = 64
 
 
 IGNORED_BY_DEFAULT = frozenset((SIGCHLD, SIGCONT, SIGURG, SIGWINCH))
+STOPS_BY_DEFAULT = frozenset((SIGTSTP, SIGTTIN, SIGTTOU))
 _HOST_DEFAULT, _HOST_IGNORE, _HOST_RECORD, _HOST_DEATH = 0, 1, 2, 3  # runtime._core.signal_action
 
 MAPERR, ACCERR, ADRERR, ILLOPN, SI_KERNEL = 1, 2, 2, 2, 0x80  # si_code, asm-generic/siginfo.h
@@ -66,11 +70,19 @@ def bit(signo: int) -> int:
 def set_action(process: "Process", signo: int, action: Action) -> None:
     """Set a disposition and mirror it to the host."""
     process.actions[signo] = action
-    _mirror(signo, action)
+    _mirror(process, signo, action)
 
 
-def _mirror(signo: int, action: Action) -> None:
+def mirror(process: "Process") -> None:
+    """All dispositions, when a debugger has come or gone."""
+    for signo in range(1, SIGNALS + 1):
+        _mirror(process, signo, process.actions.get(signo, DEFAULT))
+
+
+def _mirror(process: "Process", signo: int, action: Action) -> None:
     kind = {SIG_DFL: _HOST_DEFAULT, SIG_IGN: _HOST_IGNORE}.get(action.handler, _HOST_RECORD)
+    if process.debugger and kind == _HOST_DEFAULT and signo not in IGNORED_BY_DEFAULT:
+        kind = _HOST_RECORD  # the debugger sees it before the program ends or stops by it
     signal_action(signo, kind, action.flags & (SA_NOCLDSTOP | SA_NOCLDWAIT))
 
 
@@ -78,7 +90,7 @@ def reset_for_exec(process: "Process") -> None:
     """execve(2): caught signals go back to default, ignored ones stay ignored."""
     for signo, action in process.actions.items():
         if action.handler not in (SIG_DFL, SIG_IGN):
-            _mirror(signo, DEFAULT)
+            _mirror(process, signo, DEFAULT)
     process.actions = {
         s: Action(SIG_IGN) for s, a in process.actions.items() if a.handler == SIG_IGN
     }
@@ -98,11 +110,18 @@ def deliver(task: "Task", interrupted: bool = False) -> bool:
         quick_syscall(SYS["rt_tgsigqueueinfo"], task.process.leader, task.tid, signo, info)
         signal_mask(task.blocked)
         return False
+    debugger = task.process.debugger
+    if debugger is not None and not debugger.signal(task, host_info(task, info), interrupted):
+        signal_mask(task.blocked)
+        return False
     action = task.process.actions.get(signo, DEFAULT)
     if action.handler == SIG_IGN or (action.handler == SIG_DFL and signo in IGNORED_BY_DEFAULT):
         signal_mask(task.blocked)
         return False
     if action.handler == SIG_DFL:
+        if signo in STOPS_BY_DEFAULT:
+            _stop_by_default(task, signo)
+            return False
         die(task, signo)
     if interrupted:
         # A signal that came before the call began is handled first; then the call is made, as if it had come a little
@@ -117,6 +136,10 @@ def deliver(task: "Task", interrupted: bool = False) -> bool:
 
 def force(task: "Task", signo: int, code: int, address: int, trap: int = 0) -> None:
     """A synchronous signal of the task's own making (kernel force_sig_fault): can be neither blocked nor ignored."""
+    info = fault_info(signo, code, address, trap)
+    debugger = task.process.debugger
+    if debugger is not None and not debugger.signal(task, info):
+        return
     action = task.process.actions.get(signo, DEFAULT)
     if action.handler in (SIG_DFL, SIG_IGN) or bit(signo) & task.blocked:
         die(
@@ -124,7 +147,7 @@ def force(task: "Task", signo: int, code: int, address: int, trap: int = 0) -> N
             signo,
             f"si_code {code} at {address:#x}, pc {task.cpu.get(task.arch.engine.pc):#x}",
         )
-    _enter_handler(task, signo, fault_info(signo, code, address, trap), action, task.blocked)
+    _enter_handler(task, signo, info, action, task.blocked)
 
 
 def _enter_handler(
@@ -149,6 +172,15 @@ def _enter_handler(
     task.block(blocked)
 
 
+def _stop_by_default(task: "Task", signo: int) -> None:
+    """A signal was recorded whose default action, which it has now, is to stop the process: let the host do it."""
+    signal_action(signo, _HOST_DEFAULT)
+    quick_syscall(SYS["tgkill"], task.process.leader, task.tid, signo)
+    signal_mask(task.blocked & ~bit(signo))  # here it stops, until SIGCONT
+    _mirror(task.process, signo, DEFAULT)
+    signal_mask(task.blocked)
+
+
 def rewind(task: "Task") -> None:
     """Put pc back on the system call instruction that was just executed."""
     engine = task.arch.engine
@@ -158,6 +190,8 @@ def rewind(task: "Task") -> None:
 
 def die(task: "Task", signo: int, why: str = "") -> "NoReturn":
     """End the whole process by this signal, on the host too, so that whoever waits sees the same death."""
+    if task.process.debugger is not None:
+        task.process.debugger.dying(task, signo)
     if task.process.trace is not None:
         task.process.trace.killed(task, signo, why)
     exit_robust_lists(task.process)

@@ -40,6 +40,7 @@ RANK = {
     "runtime.libraries": 4,
     "runtime.config": 9,
     "runtime.places": 9,
+    "runtime.gdb": 9,
     "runtime.run": 10,
     "runtime.run_command": 11,
     "runtime.explain": 13,  # what the kernel would do is binfmt's to know
@@ -150,8 +151,9 @@ def test_a_start_loads_nothing_heavy() -> None:
     """What the standard library imports by itself counts too."""
     code = (
         f"import sys; sys.path.append({TOP!r}); import runtime.run_command, runtime.run; "
-        "print(*{name.partition('.')[0] for name in sys.modules})"
+        "print(*{name.partition('.')[0] for name in sys.modules}, 'runtime.gdb' in sys.modules)"
     )
     command = [sys.executable, "-IS", "-c", code]
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert sorted(HEAVY.intersection(out.split())) == []
+    assert out.split()[-1] == "False", "the debugger's port is imported by who asks for it"

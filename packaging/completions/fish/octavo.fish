@@ -18,6 +18,7 @@ complete -c octavo -n '__fish_seen_subcommand_from run' -s E -x -d 'set a variab
 complete -c octavo -n '__fish_seen_subcommand_from run' -s U -x -d 'remove one'
 complete -c octavo -n '__fish_seen_subcommand_from run' -s 0 -x -d 'give the program this name as its argv[0]'
 complete -c octavo -n '__fish_seen_subcommand_from run' -l strace -d 'print the system calls, to stderr or to FILE'
+complete -c octavo -n '__fish_seen_subcommand_from run' -s g -l gdb -r -F -d 'wait for a debugger on this port of localhost, or socket'
 complete -c octavo -n '__fish_seen_subcommand_from run' -l no-fast-calls -d 'answer every system call in Python'
 complete -c octavo -n '__fish_seen_subcommand_from run' -s h -l help -d 'this text'
 complete -c octavo -n '__fish_seen_subcommand_from run' -F

@@ -44,13 +44,14 @@ def parsed(*words: str, **variables: str) -> tuple[Options, list[bytes], qemu.Fr
 def test_options_that_mean_the_same() -> None:
     options, guest, result, rest = parsed(
         "-L", "/a:/b", "-E", "A=1,B=2", "--U", "C", "-0", "zero", "-r", "5.4", "-s", "1M",
-        "-strace", "-D", "/tmp/log", "-p", "16384", "--", "-program", "-L",
+        "-strace", "-D", "/tmp/log", "-p", "16384", "-g", "1234", "--", "-program", "-L",
         C="x",
     )  # fmt: skip
     assert options.prefixes == (b"/a", b"/b")
     assert guest == [b"A=1", b"B=2"]
     assert (options.argv0, options.uname_release, options.stack) == (b"zero", b"5.4", 1 << 20)
     assert (options.strace, options.strace_file) == (True, b"/tmp/log")
+    assert options.gdb == b"1234"
     assert rest == [b"-program", b"-L"]
     assert result.ignored == []
 
@@ -64,10 +65,11 @@ def test_variables_come_first() -> None:
     options, guest, result, _ = parsed(
         "-L", "/b", "x",
         QEMU_LD_PREFIX="/a", QEMU_SET_ENV="A=1,B=2", QEMU_UNSET_ENV="GONE", QEMU_STRACE="",
-        QEMU_UNAME="6.0", QEMU_STACK_SIZE="0x10000", QEMU_GUEST_BASE="0", GONE="1",
+        QEMU_UNAME="6.0", QEMU_STACK_SIZE="0x10000", QEMU_GUEST_BASE="0", QEMU_GDB="/s", GONE="1",
     )  # fmt: skip
     assert options.prefixes == (b"/b",)
     assert (options.strace, options.uname_release, options.stack) == (True, b"6.0", 65536)
+    assert options.gdb == b"/s"
     assert b"A=1" in guest and b"B=2" in guest and b"GONE=1" not in guest
     assert result.ignored == ["-B"]
 
@@ -131,7 +133,6 @@ def test_the_log_file_has_the_process() -> None:
         (("-frob", "x"), "unknown option 'frob'"),
         (("--frob",), "unknown option 'frob'"),
         (("-L",), "missing argument for option 'L'"),
-        (("-g", "1234", "x"), "-g (QEMU_GDB): there is no debugger's port yet"),
         (("-s", "1x", "x"), "-s 1x: not a number of bytes such as 8388608, 8192k or 8M"),
         (("-s", "0", "x"), "-s 0: not a number of bytes such as 8388608, 8192k or 8M"),
         (("-seed", "x", "x"), "-seed x: not a number"),

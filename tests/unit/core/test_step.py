@@ -1,8 +1,11 @@
 """Cpu.step: one instruction and no more, also where longer blocks have been translated before."""
 
+import threading
+
 import pytest
 
 from runtime._core import R, Stop, W, X
+from tests.unit.core.machine import Machine
 from tests.unit.core.snippets import CODE
 
 AT = 0x10000
@@ -28,10 +31,15 @@ def counter(machine):
 
 
 def stored(machine) -> int:
-    order = "big" if machine.name == "mips" else "little"
-    return int.from_bytes(
-        machine.table.read(DATA, 4 if machine.name in ("arm", "mips") else 8), order
-    )
+    data = machine.table.read(DATA, 4 if machine.name in ("arm", "mips") else 8)
+    return int.from_bytes(data if machine.name == "mips" else data[::-1], "big")
+
+
+def run_for_a_moment(machine) -> None:
+    timer = threading.Timer(0.05, machine.cpu.kick)
+    timer.start()
+    assert machine.cpu.run() == Stop.KICKED
+    timer.join()
 
 
 def steps(machine, number: int) -> list[int]:
@@ -54,16 +62,8 @@ def test_each_instruction_of_a_loop(counter):
 
 def test_code_that_has_run_before_is_stepped_too(counter):
     """The whole loop is one translated block by then."""
-    counter.engine.breakpoints([])
-    counter.cpu.kick()
     counter.pc = AT
-    assert counter.cpu.run() == Stop.KICKED
-    import threading
-
-    timer = threading.Timer(0.05, counter.cpu.kick)
-    timer.start()
-    assert counter.cpu.run() == Stop.KICKED
-    timer.join()
+    run_for_a_moment(counter)
     assert counter.pc == AT
     before = stored(counter)
     assert before > 1
@@ -76,12 +76,7 @@ def test_whole_blocks_run_again_after_a_step(counter):
     counter.pc = AT
     steps(counter, len(COUNT[counter.name]))
     before = counter.engine.counters["translations"]
-    import threading
-
-    timer = threading.Timer(0.05, counter.cpu.kick)
-    timer.start()
-    assert counter.cpu.run() == Stop.KICKED
-    timer.join()
+    run_for_a_moment(counter)
     assert counter.engine.counters["translations"] - before <= 2
     assert stored(counter) > 100
 
@@ -152,3 +147,14 @@ def test_a_locked_instruction_across_a_boundary(machine):
         machine.pc = AT
         assert steps(machine, 2) == [4, 5]
         assert machine.table.read(DATA + 60, 1) == bytes([number])
+
+
+def test_a_fault_in_a_delay_slot_is_the_branch_s():
+    machine = Machine("mips")
+    machine.map(AT, CODE["mips"]["slot"], R | X)  # a branch, and a load in its slot
+    machine.cpu.set(machine.facts["arguments"][1], DATA)
+    machine.pc = AT
+    assert machine.cpu.step() == Stop.FAULT
+    assert (machine.cpu.fault[0], machine.pc) == (DATA, AT)
+    machine.map(DATA, 4096, R | W)
+    assert steps(machine, 1) == [12]

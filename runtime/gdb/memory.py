@@ -1,0 +1,113 @@
+"""The program's memory for a debugger: read and written as ptrace does it, whatever its pages allow the program, and
+without changing that; and breakpoints in it.
+
+A breakpoint is an instruction in memory, so it costs nothing until it is reached, and what a debugger writes itself is
+as good as a Z0. Ours are not seen by the debugger's reads.
+"""
+
+from runtime._core import MemoryFault
+from runtime.abi.errors import GuestError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.memory.space import AddressSpace
+    from runtime.task.process import Process
+
+
+class Memory:
+    """Memory of the process's program. All methods are for when its tasks stand."""
+
+    __slots__ = ("_process", "breakpoints")
+
+    def __init__(self, process: "Process") -> None:
+        self._process = process
+        # address -> (the instruction that is there now, the bytes that belong there)
+        self.breakpoints: dict[int, tuple[bytes, bytes]] = {}
+
+    @property
+    def _space(self) -> "AddressSpace":
+        return self._process.memory
+
+    def read(self, address: int, length: int) -> bytes:
+        """Up to the first byte that nothing is mapped at. MemoryFault: that is the first one."""
+        data = bytearray(self._as_it_is(address, length))
+        for at, (_, original) in self.breakpoints.items():
+            for offset, byte in enumerate(original, at - address):
+                if 0 <= offset < len(data):
+                    data[offset] = byte
+        return bytes(data)
+
+    def _as_it_is(self, address: int, length: int) -> bytes:
+        """As read(), with the breakpoints."""
+        data = b""
+        page = self._space.table.page
+        while len(data) < length:
+            at = address + len(data)
+            piece = self._piece(at, min(length - len(data), page - at % page))
+            if not piece:
+                break
+            data += piece
+        if not data and length:
+            raise MemoryFault(address)
+        return data
+
+    def _piece(self, address: int, length: int) -> bytes:
+        """Bytes of one page, whatever it allows the program; none where there are none."""
+        found = self._space.table.lookup(address)
+        if found is None:
+            return b""
+        try:
+            return self._space.table.read(address, length)
+        except MemoryFault:
+            pass
+        try:
+            return self._space.host.read(found[0], length)
+        except (GuestError, OSError):
+            return b""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Breakpoints stay where they are. MemoryFault where nothing is mapped, or a file that cannot be written."""
+        covered = {}
+        for at, (instruction, original) in self.breakpoints.items():
+            if at < address + len(data) and address < at + len(instruction):
+                covered[at] = len(instruction)
+                self._store(at, original)
+        self._store(address, data)
+        for at, size in covered.items():
+            instruction, _ = self.breakpoints[at]
+            self.breakpoints[at] = (instruction, self._as_it_is(at, size))
+            self._store(at, instruction)
+
+    def _store(self, address: int, data: bytes) -> None:
+        self._space.poke(address, data)
+        self._space.poked(address, len(data))
+
+    def set_breakpoint(self, address: int, instruction: bytes) -> None:
+        """MemoryFault."""
+        if address in self.breakpoints:
+            return
+        original = self.read(address, len(instruction))
+        if len(original) < len(instruction):
+            raise MemoryFault(address + len(original))
+        self._store(address, instruction)
+        self.breakpoints[address] = (instruction, original)
+
+    def clear_breakpoint(self, address: int) -> None:
+        """Put back what belongs there, unless the program has put something else there meanwhile."""
+        instruction, original = self.breakpoints.pop(address, (b"", b""))
+        if not instruction:
+            return
+        try:
+            if self._as_it_is(address, len(instruction)) == instruction:
+                self._store(address, original)
+        except MemoryFault:
+            return
+
+    def clear_breakpoints(self) -> None:
+        """All of them: the debugger leaves, or this is the copy of a process that it stays with."""
+        for address in list(self.breakpoints):
+            self.clear_breakpoint(address)
+
+    def forget_breakpoints(self) -> None:
+        """Their memory is gone (execve)."""
+        self.breakpoints.clear()
