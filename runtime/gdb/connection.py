@@ -6,14 +6,17 @@ and not made here.
 
 import _thread
 import os
+import select
 
 from runtime._core import SYS, quick_syscall
+from runtime.abi.errors import EAGAIN, EINTR
 
 INTERRUPT = b"\x03"  # Ctrl-C: a byte of its own, no packet
 START, END, ESCAPE, RUN = b"$#}*"
 FLIPPED = 0x20  # an escaped byte is sent so
 BLOCK = 1 << 14
 SHUT_WR = 1
+MSG_DONTWAIT, MSG_NOSIGNAL = 0x40, 0x4000
 LINGER = 1.0  # seconds at most that the debugger gets to read the last packet
 
 
@@ -97,13 +100,17 @@ class Connection:
         self._write(packet)
 
     def _write(self, data: bytes) -> None:
-        view = memoryview(data)
+        """write(2) would be SIGPIPE, the program's own, when the debugger is gone."""
+        flags = MSG_NOSIGNAL | MSG_DONTWAIT
         with self._sending:
-            try:
-                while view:
-                    view = view[os.write(self.fd, view) :]
-            except OSError:
-                return
+            while data:
+                sent = quick_syscall(SYS["sendto"], self.fd, data, len(data), flags, 0, 0)
+                if sent == -EAGAIN:
+                    select.select((), (self.fd,), ())
+                elif sent >= 0:
+                    data = data[sent:]
+                elif sent != -EINTR:
+                    return
 
     def finish(self) -> None:
         """The process is about to end: see to it that what was sent last is read, which a socket that is closed with

@@ -1,7 +1,9 @@
 """Packets: framing, escapes, checksums, what comes in pieces."""
 
 import os
+import signal
 import socket
+import threading
 
 import pytest
 from hypothesis import given
@@ -53,7 +55,26 @@ def test_acknowledgements(pair) -> None:
 
 
 def test_the_end(pair) -> None:
+    """Nobody hears what is sent then, and SIGPIPE, which would be the program's, is not sent either."""
     connection, theirs = pair
     theirs.close()
     assert connection.receive() is None
-    connection.send(b"OK")  # nobody hears it
+    before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        connection.send(b"OK")
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+
+
+def test_a_debugger_that_reads_slowly(pair) -> None:
+    connection, theirs = pair
+    connection.acknowledges = False
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    contents = bytes(range(48, 58)) * 100_000
+    sender = threading.Thread(target=connection.send, args=(contents,))
+    sender.start()
+    heard = b""
+    while len(heard) < len(contents) + 4:
+        heard += theirs.recv(1 << 16)
+    sender.join()
+    assert heard == b"$%b#%02x" % (contents, sum(contents) & 0xFF)
