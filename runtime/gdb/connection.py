@@ -6,7 +6,7 @@ and not made here.
 
 import _thread
 import os
-import select
+import time
 
 from runtime._core import SYS, quick_syscall
 from runtime.abi.errors import EAGAIN, EINTR
@@ -17,6 +17,7 @@ FLIPPED = 0x20  # an escaped byte is sent so
 BLOCK = 1 << 14
 SHUT_WR = 1
 MSG_DONTWAIT, MSG_NOSIGNAL = 0x40, 0x4000
+BUSY = 0.001  # seconds until a socket that is full is tried again
 LINGER = 1.0  # seconds at most that the debugger gets to read the last packet
 
 
@@ -106,7 +107,7 @@ class Connection:
             while data:
                 sent = quick_syscall(SYS["sendto"], self.fd, data, len(data), flags, 0, 0)
                 if sent == -EAGAIN:
-                    select.select((), (self.fd,), ())
+                    time.sleep(BUSY)
                 elif sent >= 0:
                     data = data[sent:]
                 elif sent != -EINTR:
