@@ -50,7 +50,7 @@ def make_initramfs(
     """Everything the machine needs, in one file. system: the Debian root that goes along."""
     todo: list[dict[str, object]] = [{"name": job.name, "command": job.command} for job in jobs]
     if system is not None:
-        todo += root.jobs(re.compile(arguments.only))
+        todo = [*root.jobs(re.compile(arguments.only)), *todo]
     if arguments.command:
         todo = [{"name": arguments.command, "command": shlex.split(arguments.command)}]
     with open(path, "wb") as file:
@@ -117,7 +117,7 @@ def main() -> int:
         images = {host.name: kernel.kernel(host.name, arguments.jobs) for host in hosts}
         wants_root = root.jobs(wanted) and not arguments.without_root and not arguments.command
         system = root.directory() if wants_root else None
-        make_initramfs(initramfs, guests + matrix, system, arguments)
+        make_initramfs(initramfs, matrix + guests, system, arguments)
     except parts.NotPossible as error:
         print(f"test-hosts: {error}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.guest import pages
+from tests.guest import harness, pages
 from tests.hosts import archive, kernel, parts, plan, report, root
 
 
@@ -56,6 +56,8 @@ def test_every_target_and_column_has_its_jobs():
     names = {job.name for job in jobs}
     assert {"memory - aarch64", "memory - aarch64 64k", "memory - arm 4k"} <= names
     assert {"pages_files octavo mips 16k", "pages_files kernel aarch64"} <= names
+    assert names >= {"time - arm 4k"} and "time - aarch64 4k" not in names  # nothing about pages
+    assert set(harness.programs()) > plan.PAGELESS and set(plan.TARGETS) > set(plan.FEW)
     qemu = next(job for job in jobs if job.name == "pages_views qemu-user 10 riscv64")
     assert qemu.command == ("/qemu/qemu-riscv64", "/guest/riscv64/pages_views")
     only = list(plan.guest_jobs(re.compile("^memory - arm")))
