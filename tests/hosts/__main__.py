@@ -115,7 +115,9 @@ def main() -> int:
     hosts = [Host(name) for name in arguments.host or kernel.KERNELS]
     try:
         images = {host.name: kernel.kernel(host.name, arguments.jobs) for host in hosts}
-        wants_root = root.jobs(wanted) and not arguments.without_root and not arguments.command
+        wants_root = root.jobs(wanted) and not arguments.without_root
+        if arguments.command and not arguments.only:
+            wants_root = False  # it is large; --only root takes it along
         system = root.directory() if wants_root else None
         make_initramfs(initramfs, matrix + guests, system, arguments)
     except parts.NotPossible as error:

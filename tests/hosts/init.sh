@@ -3,7 +3,7 @@
 /bin/busybox --install -s /bin
 export PATH=/octavo/bin:/usr/bin:/bin HOME=/ LANG=C
 # a virtual machine without the processor's help: everything takes ten times as long
-export GUEST_TEST_PATIENCE=10 OCTAVO_GUEST_TIMEOUT=300
+export GUEST_TEST_PATIENCE=10 OCTAVO_GUEST_TIMEOUT=600
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev

@@ -1,6 +1,8 @@
 """Real programs on the machine: a Debian armhf root, 32-bit programs of 4 KiB pages, out of the initramfs.
 
-Each job is a script of the root's shell; the same script in the same root on this host says what it has to print.
+Each job is a script of the root's shell; the same script in the same root on this host says what it has to print. The
+scripts are short: a program that is translated on a machine that is translated itself is slow the first time it comes
+to any of its code (packaging/decisions/foreign-hosts-are-booted.md).
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ wait
 sqlite3 wal.db 'select n, count(*), sum(length(s)) from t group by n; pragma integrity_check'
 """
 PYTHON = """
-import hashlib, json, mmap, os, sys, zlib
+import json, mmap, os, sys, zlib
 with open("/tmp/mapped", "wb+") as file:
     file.truncate(5 * mmap.PAGESIZE + 100)
     with mmap.mmap(file.fileno(), 0) as memory:
@@ -49,7 +51,8 @@ with open("/tmp/mapped", "wb+") as file:
 if os.fork() == 0:
     os._exit(7)
 print(os.waitstatus_to_exitcode(os.wait()[1]), sys.maxsize == 2**31 - 1)
-print(hashlib.sha256(zlib.compress(json.dumps(list(range(9999))).encode())).hexdigest())
+text = json.dumps(list(range(999))).encode()
+print(zlib.crc32(zlib.compress(text)), json.loads(text) == list(range(999)))
 """
 PERL = 'my %h; $h{$_ % 97} .= $_ for 1..20000; print join(",", map { length $h{$_} } sort keys %h), "\\n"'
 # name -> (program, arguments)
@@ -57,7 +60,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "bash": (
         "/bin/bash",
         "-c",
-        "getconf PAGESIZE; for i in {1..20}; do echo $i | sed s/^/x/; done | sort | md5sum",
+        "getconf PAGESIZE; for i in {1..6}; do echo $i | sed s/^/x/; done | sort | md5sum",
     ),
     "dpkg": (
         "/bin/sh",
@@ -65,7 +68,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
         "dpkg --audit; dpkg --print-architecture; dpkg -l | grep -c ^ii; dpkg -S /bin/bash",
     ),
     "perl": ("/usr/bin/perl", "-e", PERL),
-    "python3": ("/usr/bin/python3", "-c", PYTHON),
+    "python3": ("/usr/bin/python3", "-IS", "-c", PYTHON),
     "sqlite3 with WAL": ("/bin/sh", "-c", SQLITE),
 }
 
