@@ -34,6 +34,7 @@ from runtime.task.vfork import own_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.gdb import Listener
     from runtime.run_command import Options
 
 FAILED = 1  # a wrong command line
@@ -46,8 +47,13 @@ GARBAGE = (
 
 def main(options: "Options") -> int:
     """Run the program. Ends with its status or signal; comes back only with the status of a start that failed."""
+    listener = None
     try:
-        return _run(options)
+        if options.gdb is not None:
+            from runtime import gdb  # noqa: PLC0415  only for who debugs
+
+            listener = gdb.listen(options.gdb)
+        return _run(options, listener)
     except CommandError as error:
         sys.stderr.write(f"octavo: {error.args[0]}\n")
         return FAILED
@@ -63,6 +69,9 @@ def main(options: "Options") -> int:
     ) as error:
         sys.stderr.write(f"octavo: {error}\n")
         return NOT_FOUND if getattr(error, "errno", 0) == ENOENT else NOT_EXECUTABLE
+    finally:
+        if listener is not None:
+            listener.close()
 
 
 def _trace_descriptor(options: "Options") -> int | None:
@@ -130,7 +139,7 @@ def _places(
     return found.root, found.prefixes
 
 
-def _run(options: "Options") -> int:
+def _run(options: "Options", listener: "Listener | None") -> int:
     if bundle.current is None:
         families.register()
     settings = Settings(
@@ -154,11 +163,6 @@ def _run(options: "Options") -> int:
     root, prefixes = _places(options, configuration)
     if root is not None:
         load_all()  # nothing can be imported once the root has changed
-    listener = None
-    if options.gdb is not None:
-        from runtime import gdb  # noqa: PLC0415  only for who debugs
-
-        listener = gdb.listen(options.gdb)
     view = open_view(root, prefixes)
     process = Process(settings, view, SyscallTable)
     process.personality = host_personality()

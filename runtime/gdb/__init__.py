@@ -24,6 +24,7 @@ import _thread
 import os
 
 from runtime._core import SYS, quick_syscall, signal_mask, signal_mask_get
+from runtime.abi.linux import O_CLOEXEC, O_PATH, SOL_SOCKET
 from runtime.command_error import CommandError
 from runtime.gdb.connection import Connection
 from runtime.gdb.debugger import Debugger
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 AF_UNIX, AF_INET = 1, 2
 SOCK_STREAM, SOCK_CLOEXEC = 1, 0o2000000
-SOL_SOCKET, SO_REUSEADDR = 1, 2
+SO_REUSEADDR = 2
 IPPROTO_TCP, TCP_NODELAY = 6, 1
 LOOPBACK = bytes((127, 0, 0, 1))
 SUN_PATH = 108  # bytes of sockaddr_un's path, with a NUL
@@ -47,13 +48,20 @@ ALL_SIGNALS = (1 << 64) - 1
 
 
 class Listener:
-    """A socket that waits for one debugger. `path`: its name in the file system, or empty."""
+    """A socket that waits for one debugger. The directory that a Unix socket has its name in is kept open: the program
+    may have another root by the time the name is removed."""
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("_fd", "_folder", "_name")
 
     def __init__(self, fd: int, path: bytes) -> None:
-        self.fd = fd
-        self.path = path
+        self._fd = fd
+        folder, _, self._name = path.rpartition(b"/")
+        if path[:1] == b"/":
+            folder += b"/"
+        self._folder = -1
+        if path:
+            flags = O_PATH | O_CLOEXEC
+            self._folder = own_descriptor(os.open(folder or b".", flags))
 
     def attach(self, process: "Process", task: "Task") -> None:
         """Wait for the debugger, and let it have the process. `task` has not run yet, and stops before it does."""
@@ -69,15 +77,26 @@ class Listener:
         """Wait for the debugger; its descriptor. Nobody else can come after that."""
         fd = -EINTR
         while fd == -EINTR:
-            fd = quick_syscall(SYS["accept4"], self.fd, 0, 0, SOCK_CLOEXEC)
-        os.close(self.fd)
-        if self.path:
-            os.unlink(self.path)
+            fd = quick_syscall(SYS["accept4"], self._fd, 0, 0, SOCK_CLOEXEC)
+        self.close()
         if fd < 0:
             raise CommandError(f"-g: {os.strerror(-fd)}")
         one = (1).to_bytes(4, "little")
         quick_syscall(SYS["setsockopt"], fd, IPPROTO_TCP, TCP_NODELAY, one, len(one))
         return own_descriptor(fd)
+
+    def close(self) -> None:
+        """Nobody is waited for any longer."""
+        if self._fd < 0:
+            return
+        os.close(self._fd)
+        self._fd = -1
+        if self._name:
+            try:
+                os.unlink(self._name, dir_fd=self._folder)
+            except OSError:
+                pass
+            os.close(self._folder)
 
 
 def listen(where: bytes) -> Listener:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from tests.unit.compilers import COMPILERS
 
@@ -325,6 +326,19 @@ def test_the_launcher_has_it_too(program, start) -> None:
     assert started.end() == (14, "sums 15 before\n", "")
 
 
+def test_in_a_root_of_its_own(program, tmp_path) -> None:
+    """The socket is outside, the files are inside."""
+    for name in ("bin", "dev", "proc", "sys", "tmp"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+    shutil.copy(program("aarch64"), tmp_path / "root" / "bin" / "program")
+    words = [str(OCTAVO), "run", "--root", str(tmp_path / "root"), "--gdb"]
+    started = Started(tmp_path, words, "/bin/program")
+    said = gdb(started.socket, None, "break square", "continue", "delete", "continue")
+    assert "square (n=1)" in said[1]
+    assert started.end() == (14, "sums 15 before\n", "")
+    assert not os.path.exists(started.socket)
+
+
 # qemu-user's front, and ports ----------------------------------------------------------------------------------------
 FRONT = (
     f"import os, sys; sys.path.insert(0, {str(TOP)!r}); from binfmt.front import main; "
@@ -463,6 +477,35 @@ def test_single_steps(client, arch) -> None:
     assert running.ask(b"m%x,4" % target) == before, "the breakpoint is not shown"
     assert running.ask(b"c").startswith(b"T05")
     assert pc_of(running, arch) == target + (arch == "x86_64")
+
+
+@pytest.mark.parametrize("arch", ["aarch64", "x86_64", "mips"])
+def test_three_threads_and_one_breakpoint(client, program, arch) -> None:
+    """As GDB does it: stopped there, take the breakpoint out, step this thread alone, put it in again, go on. No thread
+    gets past it, and none is there twice."""
+    connected, started = client(arch, "threads")
+    with open(program(arch), "rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        bump = table.get_symbol_by_name("bump")[0]["st_value"]  # type: ignore[union-attr]
+    breakpoint = b"0,%x,%x" % (bump, 1 if arch == "x86_64" else 4)
+    assert connected.ask(b"Z" + breakpoint) == b"OK"
+    hits: dict[bytes, int] = {}
+    while sum(hits.values()) < 200:
+        stop = connected.ask(b"vCont;c")
+        assert stop.startswith(b"T05thread:"), stop
+        tid = stop[10:-1]
+        hits[tid] = hits.get(tid, 0) + 1
+        at = pc_of(connected, arch)
+        assert at == bump + (arch == "x86_64")
+        if arch == "x86_64":
+            assert connected.ask(b"P10=" + (at - 1).to_bytes(8, "little").hex().encode()) == b"OK"
+        assert connected.ask(b"z" + breakpoint) == b"OK"
+        assert connected.ask(b"vCont;s:" + tid) == stop
+        assert connected.ask(b"Z" + breakpoint) == b"OK"
+    assert len(hits) == 3
+    assert connected.ask(b"z" + breakpoint) == b"OK"
+    assert connected.ask(b"vCont;c") == b"W03"
+    assert started.end() == (3, "joined 3001 before\n", "")
 
 
 def test_packets_that_are_not_known(client) -> None:

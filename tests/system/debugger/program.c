@@ -47,11 +47,15 @@ static int signals(void) {
     return 0;
 }
 
+void bump(void) {
+    __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
+}
+
 static void *worker(void *argument) {
     long number = (long)argument;
     pthread_barrier_wait(&barrier);  // in worker
     for (long i = 0; i < 1000; i++)
-        __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
+        bump();
     return (void *)number;
 }
 
