@@ -35,8 +35,8 @@ BY_DEBUGGER = frozenset((SIGTRAP, SIGINT))  # signals that mean nothing without 
 
 
 class Event:
-    """Why the world stands. `kind`: "signal"; "exec" (detail: the program's path); at the end, after which nobody
-    answers, "exit" (number: the status) and "death"."""
+    """Why the world stands. `kind`: "signal"; "watch" (detail: the address, in hexadecimal); "exec" (detail: the
+    program's path); at the end, after which nobody answers, "exit" (number: the status) and "death"."""
 
     __slots__ = ("detail", "info", "kind", "number", "tid")
 
@@ -68,17 +68,20 @@ class Control:
 
     def run(self) -> int:
         """Cpu.run, when the debugger lets the task run."""
-        debugger, task = self.debugger, self.task
+        debugger, task, memory = self.debugger, self.task, self.debugger.memory
         while not debugger.gone:
             if task.ending:
                 return Stop.KICKED
-            if self.stepped:
+            if memory.watched and (place := memory.look()) is not None:
+                debugger.report(self, Event(task.tid, SIGTRAP, "watch", b"%x" % place))
+            elif self.stepped:
                 debugger.report(self, Event(task.tid, SIGTRAP), fleeting=True)
             elif debugger.wait(self):
                 continue
-            elif self.action == STEP:
+            elif self.action == STEP or memory.watched:
                 stop = task.cpu.step()
-                self.stepped = stop in (Stop.STEPPED, Stop.SYSCALL, Stop.BREAKPOINT)
+                done = stop in (Stop.STEPPED, Stop.SYSCALL, Stop.BREAKPOINT)
+                self.stepped = done and self.action == STEP
                 if stop != Stop.STEPPED:
                     return stop
             else:
@@ -209,7 +212,7 @@ class Debugger:
     def executed(self, task: "Task") -> None:
         """The task stands at the first instruction of a new program."""
         with self.lock:
-            self.memory.forget_breakpoints()
+            self.memory.forget()
             self.layout = Layout(self.process.arch)
             control = self._control(task)
             control.stepped = False
@@ -291,6 +294,7 @@ class Debugger:
     def resume(self, wanted: "Mapping[int, tuple[str, int]]") -> None:
         """tid -> (action, signal to deliver); tasks that are not in there stand on."""
         controls = self.controls()
+        self.memory.look_away()
         with self.lock:
             self.halted = False
             for control in controls:

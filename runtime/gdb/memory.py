@@ -1,8 +1,10 @@
 """The program's memory for a debugger: read and written as ptrace does it, whatever its pages allow the program, and
-without changing that; and breakpoints in it.
+without changing that; breakpoints in it, and watchpoints on it.
 
 A breakpoint is an instruction in memory, so it costs nothing until it is reached, and what a debugger writes itself is
-as good as a Z0. Ours are not seen by the debugger's reads.
+as good as a Z0. Ours are not seen by the debugger's reads. A watchpoint is a copy of what was there: while there are
+any, tasks go instruction by instruction, and look after each. That finds every store that changes something, a system
+call's too, and no load.
 """
 
 from runtime._core import MemoryFault
@@ -17,12 +19,14 @@ if TYPE_CHECKING:
 class Memory:
     """Memory of the process's program. All methods are for when its tasks stand."""
 
-    __slots__ = ("_process", "breakpoints")
+    __slots__ = ("_process", "breakpoints", "watched")
 
     def __init__(self, process: "Process") -> None:
         self._process = process
         # address -> (the instruction that is there now, the bytes that belong there)
         self.breakpoints: dict[int, tuple[bytes, bytes]] = {}
+        # (address, bytes) -> what was there when it was looked at last
+        self.watched: dict[tuple[int, int], bytes] = {}
 
     @property
     def _space(self) -> "AddressSpace":
@@ -108,6 +112,28 @@ class Memory:
         for address in list(self.breakpoints):
             self.clear_breakpoint(address)
 
-    def forget_breakpoints(self) -> None:
-        """Their memory is gone (execve)."""
+    def forget(self) -> None:
+        """The memory that breakpoints and watchpoints were for is gone (execve)."""
         self.breakpoints.clear()
+        self.watched.clear()
+
+    def watch(self, address: int, length: int) -> None:
+        """MemoryFault."""
+        self.watched[address, length] = self._as_it_is(address, length)
+
+    def look(self) -> int | None:
+        """The address of something watched that is no longer what it was; it is remembered as it is now."""
+        for place, before in list(self.watched.items()):
+            try:
+                now = self._as_it_is(*place)
+            except MemoryFault:
+                continue
+            if now != before:
+                self.watched[place] = now
+                return place[0]
+        return None
+
+    def look_away(self) -> None:
+        """What has changed up to now has been seen."""
+        while self.look() is not None:
+            pass

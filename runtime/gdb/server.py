@@ -73,6 +73,8 @@ class Server:
             (b"X", self.write_memory),
             (b"Z0,", self.set_breakpoint),
             (b"z0,", self.clear_breakpoint),
+            (b"Z2,", self.set_watchpoint),
+            (b"z2,", self.clear_watchpoint),
             (b"c", self.resume_one),
             (b"C", self.resume_one),
             (b"s", self.resume_one),
@@ -266,6 +268,16 @@ class Server:
         self.memory.clear_breakpoint(int(rest.split(b",")[0], 16))
         return OK
 
+    def set_watchpoint(self, rest: bytes) -> bytes:
+        address, length = (int(word, 16) for word in rest.partition(b";")[0].split(b","))
+        self.memory.watch(address, length)
+        return OK
+
+    def clear_watchpoint(self, rest: bytes) -> bytes:
+        address, length = (int(word, 16) for word in rest.split(b","))
+        self.memory.watched.pop((address, length), None)
+        return OK
+
     # Stopping and going on -------------------------------------------------------------------------------------------
     def why(self, rest: bytes) -> bytes:
         """The question with which every session begins."""
@@ -283,6 +295,8 @@ class Server:
         what = b""
         if event.kind == "exec" and self.sees_exec:
             what = b"exec:%b;" % event.detail.hex().encode()
+        elif event.kind == "watch":
+            what = b"watch:%b;" % event.detail
         return b"T%02x%bthread:%b;" % (to_gdb(event.number), what, self.name(event.tid))
 
     def pass_signals(self, rest: bytes) -> bytes:

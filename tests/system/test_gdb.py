@@ -194,6 +194,19 @@ def test_threads(program, start, arch) -> None:
     assert started.end() == (3, "joined 3001 before\n", "")
 
 
+@each
+def test_a_watchpoint(program, start, arch) -> None:
+    started = start(program(arch))
+    said = gdb(
+        started.socket, started.program,
+        "break sums", "continue", "watch counter", "continue", "continue", "backtrace", "delete", "continue",
+    )  # fmt: skip
+    for answer, old, new in ((said[3], 1, 2), (said[4], 2, 6)):
+        assert f"Old value = {old}\nNew value = {new}\n" in answer
+    assert "square (n=2)" in said[5]
+    assert started.end() == (14, "sums 15 before\n", "")
+
+
 # What is the same on every architecture ------------------------------------------------------------------------------
 def test_the_debugger_stays_with_the_parent(program, start) -> None:
     started = start(program("aarch64"), "forks")
@@ -201,6 +214,17 @@ def test_the_debugger_stays_with_the_parent(program, start) -> None:
     assert '"parent"' in said[2]
     assert "exited with code 04" in said[3]
     assert started.end() == (4, "child 1 before\nparent 9 before\n", "")
+
+
+def test_a_watchpoint_on_what_a_system_call_stores(program, start) -> None:
+    started = start(program("aarch64"), "reads")
+    said = gdb(
+        started.socket, started.program,
+        "break reads", "continue", "watch text", "continue", "backtrace", "delete", "continue",
+    )  # fmt: skip
+    assert 'New value = "after' in said[3]
+    assert "reads ()" in said[4]
+    assert started.end() == (7, "read 1 after\n", "")
 
 
 def test_execve_is_seen_and_breakpoints_are_set_again(program, start) -> None:
@@ -510,7 +534,7 @@ def test_three_threads_and_one_breakpoint(client, program, arch) -> None:
 
 def test_packets_that_are_not_known(client) -> None:
     connected, _ = client("aarch64")
-    for packet in (b"vMustReplyEmpty", b"nonsense", b"qXfer:libraries:read::0,10", b"Z2,1000,4"):
+    for packet in (b"vMustReplyEmpty", b"nonsense", b"qXfer:libraries:read::0,10", b"Z3,1000,4"):
         assert connected.ask(packet) == b"", packet
     for packet in (
         b"m0,4",
@@ -592,6 +616,37 @@ def test_quiet_signals_do_not_stop(client) -> None:
     assert connected.ask(b"QPassSignals:1e;b") == b"OK"  # SIGUSR1 and SIGSEGV in GDB's numbers
     assert connected.ask(b"c") == b"X0b"
     assert started.end()[:2] == (-signal.SIGSEGV, "caught 2\n")
+
+
+def state_of(process: subprocess.Popen[str]) -> str:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2][0]
+
+
+def test_a_signal_that_stops_by_default(client) -> None:
+    """The debugger sees it first; then it stops the process, as job control has it, until SIGCONT."""
+    connected, started = client("aarch64", "stops")
+    assert connected.ask(b"vCont;c").startswith(b"T12")  # SIGTSTP
+    connected.send(b"vCont;C12")
+    deadline = time.monotonic() + PATIENCE
+    while state_of(started.process) != "T":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    started.process.send_signal(signal.SIGCONT)
+    assert connected.receive() == b"W08"
+    assert started.end() == (8, "continued 1 before\n", "")
+
+
+def test_a_signal_that_somebody_sends(client) -> None:
+    """While the program runs, and while it stands; blocked ones and those that end it by default too."""
+    connected, started = client("aarch64", "loops")
+    connected.send(b"vCont;c")
+    time.sleep(0.2)
+    started.process.send_signal(signal.SIGTERM)
+    assert connected.receive().startswith(b"T0f")
+    started.process.send_signal(signal.SIGHUP)
+    assert connected.ask(b"vCont;c").startswith(b"T01"), "SIGTERM was dropped, SIGHUP has waited"
+    assert connected.ask(b"vCont;C0f") == b"X0f", "another one instead"
+    assert started.end() == (-signal.SIGTERM, "", "")
 
 
 def test_files(client) -> None:

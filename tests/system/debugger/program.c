@@ -84,6 +84,21 @@ static int forks(void) {
     return 4;
 }
 
+static int reads(void) {
+    int ends[2];
+    if (pipe(ends) != 0 || write(ends[1], "after", 6) != 6)
+        return 1;
+    read(ends[0], text, 6);
+    say("read");
+    return 7;
+}
+
+static int stops(void) {
+    raise(SIGTSTP);
+    say("continued");
+    return 8;
+}
+
 static int loops(void) {
     while (!go_on)
         counter++;
@@ -107,6 +122,10 @@ int main(int argc, char **argv) {
         return threads();
     if (!strcmp(part, "forks"))
         return forks();
+    if (!strcmp(part, "reads"))
+        return reads();
+    if (!strcmp(part, "stops"))
+        return stops();
     if (!strcmp(part, "loops"))
         return loops();
     if (!strcmp(part, "sleeps"))
