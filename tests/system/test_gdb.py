@@ -54,7 +54,11 @@ class Started:
         self.program = program
         command = [*words, self.socket, program, *arguments]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         deadline = time.monotonic() + PATIENCE
         while not os.path.exists(self.socket):
@@ -237,6 +241,18 @@ def test_execve_is_seen_and_breakpoints_are_set_again(program, start) -> None:
     assert "square (n=1)" in said[4]
     assert "in main (argc=2" in said[5]
     assert "exited with code 016" in said[7]
+    assert started.end() == (14, "sums 15 before\n", "")
+
+
+def test_a_thread_replaces_the_program_while_another_is_held(program, start) -> None:
+    started = start(program("aarch64"), "elsewhere")
+    said = gdb(
+        started.socket, started.program,
+        f"break {line_of('in replace')}", "continue", "set scheduler-locking on", "continue",
+        "set scheduler-locking off", "continue",
+    )  # fmt: skip
+    assert "replace (unused=0x0)" in said[1]
+    assert "exited with code 016" in said[3] + said[5]
     assert started.end() == (14, "sums 15 before\n", "")
 
 
@@ -507,15 +523,15 @@ def test_single_steps(client, arch) -> None:
 def test_three_threads_and_one_breakpoint(client, program, arch) -> None:
     """As GDB does it: stopped there, take the breakpoint out, step this thread alone, put it in again, go on. No thread
     gets past it, and none is there twice."""
-    connected, started = client(arch, "threads")
+    rounds = 50
+    connected, started = client(arch, "threads", str(rounds))
     with open(program(arch), "rb") as file:
         table = ELFFile(file).get_section_by_name(".symtab")
         bump = table.get_symbol_by_name("bump")[0]["st_value"]  # type: ignore[union-attr]
     breakpoint = b"0,%x,%x" % (bump, 1 if arch == "x86_64" else 4)
     assert connected.ask(b"Z" + breakpoint) == b"OK"
     hits: dict[bytes, int] = {}
-    while sum(hits.values()) < 200:
-        stop = connected.ask(b"vCont;c")
+    while (stop := connected.ask(b"vCont;c")) != b"W03":
         assert stop.startswith(b"T05thread:"), stop
         tid = stop[10:-1]
         hits[tid] = hits.get(tid, 0) + 1
@@ -526,10 +542,8 @@ def test_three_threads_and_one_breakpoint(client, program, arch) -> None:
         assert connected.ask(b"z" + breakpoint) == b"OK"
         assert connected.ask(b"vCont;s:" + tid) == stop
         assert connected.ask(b"Z" + breakpoint) == b"OK"
-    assert len(hits) == 3
-    assert connected.ask(b"z" + breakpoint) == b"OK"
-    assert connected.ask(b"vCont;c") == b"W03"
-    assert started.end() == (3, "joined 3001 before\n", "")
+    assert list(hits.values()) == [rounds] * 3
+    assert started.end() == (3, f"joined {3 * rounds + 1} before\n", "")
 
 
 def test_packets_that_are_not_known(client) -> None:
@@ -647,6 +661,33 @@ def test_a_signal_that_somebody_sends(client) -> None:
     assert connected.ask(b"vCont;c").startswith(b"T01"), "SIGTERM was dropped, SIGHUP has waited"
     assert connected.ask(b"vCont;C0f") == b"X0f", "another one instead"
     assert started.end() == (-signal.SIGTERM, "", "")
+
+
+def test_a_signal_in_a_system_call(client) -> None:
+    """Dropped, the call goes on; passed on, it fails with EINTR after the handler."""
+    connected, started = client("aarch64", "waits")
+    connected.send(b"vCont;c")
+    for _ in range(2):
+        time.sleep(0.3)
+        started.process.send_signal(signal.SIGUSR1)
+        assert connected.receive().startswith(b"T1e")
+        connected.send(b"vCont;c")
+    time.sleep(0.3)
+    started.process.send_signal(signal.SIGUSR1)
+    assert connected.receive().startswith(b"T1e")
+    assert connected.ask(b"vCont;C1e") == b"W0b"
+    assert started.end() == (11, "interrupted 1 before\n", "")
+
+
+def test_breakpoints_go_with_the_debugger(client, program) -> None:
+    connected, started = client("aarch64")
+    with open(program("aarch64"), "rb") as file:
+        entry = ELFFile(file).header["e_entry"]
+    assert pc_of(connected, "aarch64") == entry
+    for offset in (4, 8, 12):
+        assert connected.ask(b"Z0,%x,4" % (entry + offset)) == b"OK"
+    connected.socket.close()
+    assert started.end()[:2] == (14, "sums 15 before\n")
 
 
 def test_files(client) -> None:

@@ -1,5 +1,6 @@
 // What tests/system/test_gdb.py debugs. The first argument says which part; lines are found by their comments.
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,8 @@ volatile int counter = 1, caught, go_on;
 double real = 2.5;
 char text[16] = "before";
 static pthread_barrier_t barrier;
+static long rounds = 1000;
+static char **words;
 
 static int square(int n) {
     int result = n * n;  // in square
@@ -54,7 +57,7 @@ void bump(void) {
 static void *worker(void *argument) {
     long number = (long)argument;
     pthread_barrier_wait(&barrier);  // in worker
-    for (long i = 0; i < 1000; i++)
+    for (long i = 0; i < rounds; i++)
         bump();
     return (void *)number;
 }
@@ -99,6 +102,26 @@ static int stops(void) {
     return 8;
 }
 
+static int waits(void) {
+    struct sigaction action = {.sa_handler = handler};
+    sigaction(SIGUSR1, &action, NULL);
+    if (read(0, text, sizeof text) < 0 && errno == EINTR)
+        say("interrupted");
+    return 10 + caught;
+}
+
+static void *replace(void *unused) {
+    execl(words[0], words[0], "sums", (char *)NULL);  // in replace
+    return unused;
+}
+
+static int elsewhere(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, replace, NULL);
+    pause();
+    return 1;
+}
+
 static int loops(void) {
     while (!go_on)
         counter++;
@@ -114,6 +137,9 @@ static int sleeps(void) {
 
 int main(int argc, char **argv) {
     const char *part = argc > 1 ? argv[1] : "sums";  // first line of main
+    words = argv;
+    if (argc > 2)
+        rounds = atol(argv[2]);
     if (!strcmp(part, "sums"))
         return sums();
     if (!strcmp(part, "signals"))
@@ -126,6 +152,10 @@ int main(int argc, char **argv) {
         return reads();
     if (!strcmp(part, "stops"))
         return stops();
+    if (!strcmp(part, "waits"))
+        return waits();
+    if (!strcmp(part, "elsewhere"))
+        return elsewhere();
     if (!strcmp(part, "loops"))
         return loops();
     if (!strcmp(part, "sleeps"))
