@@ -475,7 +475,7 @@ class Client:
 
 
 @pytest.fixture
-def client(program, start):
+def client(program, start) -> Iterator[Callable[..., tuple["Client", Started]]]:
     """client(arch, arguments...): connected, without acknowledgements."""
     open_ones = []
 
@@ -519,15 +519,21 @@ def test_single_steps(client, arch) -> None:
     assert pc_of(running, arch) == target + (arch == "x86_64")
 
 
+def address(path: str, name: str) -> int:
+    """Of a function or variable of a program."""
+    with open(path, "rb") as file:
+        table = ELFFile(file).get_section_by_name(".symtab")
+        found: int = table.get_symbol_by_name(name)[0]["st_value"]  # type: ignore[union-attr]
+        return found
+
+
 @pytest.mark.parametrize("arch", ["aarch64", "x86_64", "mips"])
 def test_three_threads_and_one_breakpoint(client, program, arch) -> None:
     """As GDB does it: stopped there, take the breakpoint out, step this thread alone, put it in again, go on. No thread
     gets past it, and none is there twice."""
     rounds = 50
     connected, started = client(arch, "threads", str(rounds))
-    with open(program(arch), "rb") as file:
-        table = ELFFile(file).get_section_by_name(".symtab")
-        bump = table.get_symbol_by_name("bump")[0]["st_value"]  # type: ignore[union-attr]
+    bump = address(program(arch), "bump")
     breakpoint = b"0,%x,%x" % (bump, 1 if arch == "x86_64" else 4)
     assert connected.ask(b"Z" + breakpoint) == b"OK"
     hits: dict[bytes, int] = {}
@@ -544,6 +550,42 @@ def test_three_threads_and_one_breakpoint(client, program, arch) -> None:
         assert connected.ask(b"Z" + breakpoint) == b"OK"
     assert list(hits.values()) == [rounds] * 3
     assert started.end() == (3, f"joined {3 * rounds + 1} before\n", "")
+
+
+def test_a_thread_that_is_held_does_not_run(client) -> None:
+    connected: Client = client("aarch64", "threads", str(10**9))[0]
+    connected.send(b"vCont;c")
+    time.sleep(0.5)
+    connected.socket.sendall(b"\x03")
+    assert connected.receive().startswith(b"T02")
+    names = connected.ask(b"qfThreadInfo")[1:].split(b",")
+    assert len(names) == 4
+
+    def registers(name: bytes) -> bytes:
+        assert connected.ask(b"Hg" + name) == b"OK"
+        return connected.ask(b"g")
+
+    before = {name: registers(name) for name in names}
+    connected.send(b"vCont;c:" + names[1])
+    time.sleep(0.3)
+    connected.socket.sendall(b"\x03")
+    assert connected.receive().startswith(b"T02")
+    after = {name: registers(name) for name in names}
+    assert [name for name in names if before[name] != after[name]] == [names[1]]
+    connected.send(b"k")
+
+
+def test_a_watchpoint_by_hand(client, program) -> None:
+    """What the debugger stores itself is no reason to stop, and each change is one."""
+    connected, started = client("aarch64")
+    counter = b"%x" % address(program("aarch64"), "counter")
+    assert connected.ask(b"Z2," + counter + b",4") == b"OK"
+    for value in (b"02", b"06", b"0f"):
+        assert connected.ask(b"vCont;c").startswith(b"T05watch:" + counter + b";thread:")
+        assert connected.ask(b"m" + counter + b",4") == value + b"000000"
+    assert connected.ask(b"M" + counter + b",4:64000000") == b"OK"
+    assert connected.ask(b"vCont;c") == b"W0e"
+    assert started.end() == (14, "sums 100 before\n", "")
 
 
 def test_packets_that_are_not_known(client) -> None:
