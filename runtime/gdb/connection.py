@@ -47,6 +47,14 @@ def unescape(data: bytes) -> bytes:
     return bytes(out)
 
 
+def numbers(words: bytes) -> list[int]:
+    """Hexadecimal numbers with commas between them. ValueError, also for what no 64 bits hold."""
+    found = [int(word, 16) for word in words.split(b",")]
+    if not all(0 <= number < 1 << 64 for number in found):
+        raise ValueError
+    return found
+
+
 class Connection:
     """The socket to the debugger. One thread receives; others send, one at a time."""
 

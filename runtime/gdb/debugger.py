@@ -97,6 +97,7 @@ class Debugger:
         self.connection = connection
         self.memory = Memory(process)
         self.layout = Layout(process.arch)
+        self.files: set[int] = set()  # descriptors that the debugger has open
         self.quiet: frozenset[int] = frozenset()  # signals to pass on without a stop
         self.describe: Callable[[Event], bytes]  # an event as a stop reply, set by the server
         self.lock = _thread.allocate_lock()
@@ -225,8 +226,9 @@ class Debugger:
         self.gone = True
         self.process.debugger = None
         self.memory.clear_breakpoints()
-        self.process.reserved_fds.discard(self.connection.fd)
-        quick_syscall(SYS["close"], self.connection.fd)
+        for fd in (self.connection.fd, *self.files):
+            self.process.reserved_fds.discard(fd)
+            quick_syscall(SYS["close"], fd)
         mirror(self.process)
 
     def exiting(self, task: "Task", status: int) -> None:

@@ -8,12 +8,13 @@ import os
 
 from runtime._core import SYS, quick_syscall
 from runtime.abi.linux import AT_FDCWD, O_ACCMODE, O_CLOEXEC, O_RDONLY
-from runtime.gdb.connection import escape
+from runtime.gdb.connection import escape, numbers
 from runtime.syscalls import procfs
 from runtime.task.vfork import own_descriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.gdb.debugger import Debugger
     from runtime.task.process import Process
     from runtime.task.task import Task
 
@@ -25,13 +26,13 @@ WORD, LONG = 4, 8  # bytes, big-endian
 
 
 class Files:
-    """Descriptors that the debugger has open."""
+    """The files that the debugger has open."""
 
     __slots__ = ("_open", "_process")
 
-    def __init__(self, process: "Process") -> None:
-        self._process = process
-        self._open: set[int] = set()
+    def __init__(self, debugger: "Debugger") -> None:
+        self._process: Process = debugger.process
+        self._open: set[int] = debugger.files
 
     def answer(self, packet: bytes, task: "Task") -> bytes:
         """The reply to "vFile:OPERATION:ARGUMENTS". ValueError: it is malformed."""
@@ -42,24 +43,27 @@ class Files:
                 case b"setfs":
                     return b"F0"
                 case b"open":
-                    return b"F%x" % self._open_file(task, *words)
+                    name, flags, _ = words
+                    return b"F%x" % self._open_file(task, name, numbers(flags)[0])
                 case b"readlink":
                     return _data(self._link(task, bytes.fromhex(words[0].decode())))
                 case b"pread":
-                    fd, count, offset = (int(word, 16) for word in words)
+                    fd, count, offset = numbers(arguments)
                     return _data(os.pread(self._own(fd), min(count, MOST), offset))
                 case b"fstat":
-                    return _data(_status(os.fstat(self._own(int(words[0], 16)))))
+                    (fd,) = numbers(arguments)
+                    return _data(_status(os.fstat(self._own(fd))))
                 case b"close":
-                    self._close(self._own(int(words[0], 16)))
+                    (fd,) = numbers(arguments)
+                    self._close(self._own(fd))
                     return b"F0"
         except OSError as error:
             number = error.errno if error.errno in KNOWN_ERRORS else UNKNOWN_ERROR
             return b"F-1,%x" % number
         return b""
 
-    def _open_file(self, task: "Task", name: bytes, flags: bytes, mode: bytes) -> int:
-        if int(flags, 16) & O_ACCMODE != O_RDONLY:
+    def _open_file(self, task: "Task", name: bytes, flags: int) -> int:
+        if flags & O_ACCMODE != O_RDONLY:
             raise OSError(EROFS, "")
         path = bytes.fromhex(name.decode())
         fd = procfs.opened(task, AT_FDCWD, path, O_CLOEXEC)  # /proc/PID/maps and the like

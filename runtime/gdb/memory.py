@@ -57,7 +57,7 @@ class Memory:
 
     def _piece(self, address: int, length: int) -> bytes:
         """Bytes of one page, whatever it allows the program; none where there are none."""
-        found = self._space.table.lookup(address)
+        found = self._space.table.lookup(address) if address < 1 << 64 else None
         if found is None:
             return b""
         try:
@@ -83,6 +83,8 @@ class Memory:
             self._store(at, instruction)
 
     def _store(self, address: int, data: bytes) -> None:
+        if address + len(data) > 1 << 64:
+            raise MemoryFault(address)
         self._space.poke(address, data)
         self._space.poked(address, len(data))
 

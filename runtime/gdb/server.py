@@ -9,7 +9,7 @@ import os
 from runtime._core import MemoryFault
 from runtime.abi.errors import EFAULT, EINVAL, ESRCH
 from runtime.abi.linux import SIGKILL
-from runtime.gdb.connection import BLOCK, INTERRUPT, escape, unescape
+from runtime.gdb.connection import BLOCK, INTERRUPT, escape, numbers, unescape
 from runtime.gdb.debugger import HOLD, RUN, STEP, Control, Debugger, Event
 from runtime.gdb.files import Files
 from runtime.gdb.numbers import from_gdb, to_gdb
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PACKET = BLOCK - 16  # bytes of a packet's contents
+WATCHED = 1 << 12  # bytes that one watchpoint can be on
 OK, UNSUPPORTED = b"OK", b""
 ANY, ALL = 0, -1  # thread ids that mean no one in particular
 FEATURES = (
@@ -39,7 +40,7 @@ class Server:
         self.process = debugger.process
         self.connection = debugger.connection
         self.memory = debugger.memory
-        self.files = Files(debugger.process)
+        self.files = Files(debugger)
         self.pid = debugger.process.leader
         self.selected = ANY  # thread that registers and memory are asked of (Hg)
         self.resumed = ALL  # thread that the old way of resuming is about (Hc)
@@ -118,7 +119,7 @@ class Server:
                     return b"E%02x" % refused.args[0]
                 except MemoryFault:
                     return b"E%02x" % EFAULT
-                except (ValueError, IndexError):
+                except (ValueError, IndexError, OverflowError):
                     return b"E%02x" % EINVAL
         return UNSUPPORTED
 
@@ -140,7 +141,7 @@ class Server:
         kind, operation, annex, place = rest.split(b":")
         if operation != b"read":
             return UNSUPPORTED
-        offset, length = (int(word, 16) for word in place.split(b","))
+        offset, length = numbers(place)
         if kind == b"features":
             if annex != b"target.xml":
                 return b"E00"
@@ -229,12 +230,14 @@ class Server:
 
     # Registers and memory --------------------------------------------------------------------------------------------
     def read_register(self, rest: bytes) -> bytes:
-        return self.debugger.layout.read(self.control().task.cpu, int(rest, 16))
+        (number,) = numbers(rest)
+        return self.debugger.layout.read(self.control().task.cpu, number)
 
     def write_register(self, rest: bytes) -> bytes:
-        number, _, digits = rest.partition(b"=")
+        place, _, digits = rest.partition(b"=")
+        (number,) = numbers(place)
         data = bytes.fromhex(digits.decode())
-        self.debugger.layout.write(self.standing().task.cpu, int(number, 16), data)
+        self.debugger.layout.write(self.standing().task.cpu, number, data)
         return OK
 
     def write_registers(self, rest: bytes) -> bytes:
@@ -242,13 +245,13 @@ class Server:
         return OK
 
     def read_memory(self, rest: bytes) -> bytes:
-        address, length = (int(word, 16) for word in rest.split(b","))
+        address, length = numbers(rest)
         return self.memory.read(address, min(length, PACKET // 2)).hex().encode()
 
     def write_memory(self, packet: bytes) -> bytes:
         """M with hexadecimal digits, X with bytes."""
         place, _, contents = packet[1:].partition(b":")
-        address, length = (int(word, 16) for word in place.split(b","))
+        address, length = numbers(place)
         binary = packet[:1] == b"X"
         data = unescape(contents) if binary else bytes.fromhex(contents.decode())
         if len(data) != length:
@@ -257,7 +260,7 @@ class Server:
         return OK
 
     def set_breakpoint(self, rest: bytes) -> bytes:
-        address, kind = (int(word, 16) for word in rest.partition(b";")[0].split(b","))
+        address, kind = numbers(rest.partition(b";")[0])
         instruction = self.debugger.layout.facts.breakpoints.get(kind)
         if instruction is None:
             raise Refused(EINVAL)
@@ -265,16 +268,18 @@ class Server:
         return OK
 
     def clear_breakpoint(self, rest: bytes) -> bytes:
-        self.memory.clear_breakpoint(int(rest.split(b",")[0], 16))
+        self.memory.clear_breakpoint(numbers(rest)[0])
         return OK
 
     def set_watchpoint(self, rest: bytes) -> bytes:
-        address, length = (int(word, 16) for word in rest.partition(b";")[0].split(b","))
+        address, length = numbers(rest.partition(b";")[0])
+        if length > WATCHED:
+            raise Refused(EINVAL)
         self.memory.watch(address, length)
         return OK
 
     def clear_watchpoint(self, rest: bytes) -> bytes:
-        address, length = (int(word, 16) for word in rest.split(b","))
+        address, length = numbers(rest)
         self.memory.watched.pop((address, length), None)
         return OK
 

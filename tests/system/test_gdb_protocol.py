@@ -1,5 +1,6 @@
 """-g: the debugger's protocol by hand, where GDB has no way to ask for a thing, or hides what comes."""
 
+import random
 import signal
 import subprocess
 import time
@@ -258,3 +259,40 @@ def test_files(client) -> None:
     assert connected.ask(b"vFile:open:" + b"/none".hex().encode() + b",0,0") == b"F-1,2"
     assert connected.ask(b"vFile:open:" + name + b",1,0") == b"F-1,1e"
     assert connected.ask(b"qXfer:exec-file:read::0,1000") == b"l" + started.program.encode()
+
+
+def test_nonsense_is_answered(client) -> None:
+    """No packet, however wrong, ends the session."""
+    connected, started = client("aarch64")
+    starts = b"? g G p P m M X Z0, z0, Z2, z2, H T vCont; vFile: vFile:open: vFile:pread: qXfer: Q q s; c;".split()
+    words = [
+        b"",
+        b"-1",
+        b"0",
+        b"ffffffffffffffff",
+        b"1" + b"0" * 16,
+        b"zz",
+        b",",
+        b":",
+        b"}",
+        b"4",
+        b";x",
+        b"=",
+        b"read",
+    ]
+    seen = random.Random(1)
+    for _ in range(2000):
+        packet = seen.choice(starts) + b"".join(
+            seen.choice([*words, b","]) for _ in range(seen.randrange(6))
+        )
+        if packet[:6] in (b"vCont;", b"vCont"):
+            packet += b";x"  # nothing runs by accident
+        if packet[:1] in b"sc":
+            continue
+        reply = connected.ask(packet)
+        assert (
+            reply[:1] in (b"", b"E", b"O", b"F", b"T", b"l", b"m", b"Q") or packet[:1] in b"gpm"
+        ), packet
+    assert connected.ask(b"?").startswith(b"T05")
+    connected.send(b"k")
+    assert started.end()[2] == ""

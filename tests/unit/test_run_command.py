@@ -62,6 +62,13 @@ def test_strace_takes_a_file_only_after_an_equals_sign(
     assert found.program == b"/bin/true"
 
 
+@pytest.mark.parametrize(
+    "words", [["-g", "1234"], ["--gdb", "1234"], ["-gdb=1234"], ["--gdb=1234"]]
+)
+def test_a_debugger_s_port(words: list[str]) -> None:
+    assert options(*words, "program").gdb == b"1234"
+
+
 def test_fast_calls_can_be_switched_off() -> None:
     assert options("/bin/true").fast_calls is True
     assert options("--no-fast-calls", "/bin/true").fast_calls is False
