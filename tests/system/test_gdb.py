@@ -213,7 +213,7 @@ def test_ctrl_c(program, start, part) -> None:
     if GDB is None:
         pytest.skip("gdb-multiarch is not installed")
     started = start(program("aarch64"), part)
-    interrupt = "shell (sleep 1; kill -INT $PPID) &"
+    interrupt = "shell (sleep 1.5; kill -INT $PPID) &"
     said = gdb(
         started.socket, started.program,
         interrupt, "continue", "backtrace", interrupt, "continue", "set variable go_on = 1", "continue",
@@ -244,7 +244,7 @@ def test_a_function_of_the_program_is_called(program, start) -> None:
     started = start(program("x86_64"), "sleeps")
     said = gdb(
         started.socket, started.program,
-        "shell (sleep 1; kill -INT $PPID) &", "continue", "print square(7)", "print counter",
+        "shell (sleep 1.5; kill -INT $PPID) &", "continue", "print square(7)", "print counter",
         "set variable go_on = 1", "continue",
     )  # fmt: skip
     assert said[2] == "$1 = 49\n"

@@ -66,24 +66,28 @@ def test_three_threads_and_one_breakpoint(client, program, arch) -> None:
 
 def test_a_thread_that_is_held_does_not_run(client) -> None:
     connected: Client = client("aarch64", "threads", str(10**9))[0]
-    connected.send(b"vCont;c")
-    time.sleep(0.5)
-    connected.socket.sendall(b"\x03")
-    assert connected.receive().startswith(b"T02")
-    names = connected.ask(b"qfThreadInfo")[1:].split(b",")
-    assert len(names) == 4
+
+    def go(action: bytes) -> None:
+        connected.send(action)
+        time.sleep(0.3)
+        connected.socket.sendall(b"\x03")
+        assert connected.receive().startswith(b"T02")
 
     def registers(name: bytes) -> bytes:
         assert connected.ask(b"Hg" + name) == b"OK"
         return connected.ask(b"g")
 
-    before = {name: registers(name) for name in names}
-    connected.send(b"vCont;c:" + names[1])
-    time.sleep(0.3)
-    connected.socket.sendall(b"\x03")
-    assert connected.receive().startswith(b"T02")
-    after = {name: registers(name) for name in names}
-    assert [name for name in names if before[name] != after[name]] == [names[1]]
+    changed: list[bytes] = []
+    deadline = time.monotonic() + PATIENCE
+    while not changed:  # as long as the thread waits for the others in the barrier
+        assert time.monotonic() < deadline
+        go(b"vCont;c")
+        names = connected.ask(b"qfThreadInfo")[1:].split(b",")
+        if len(names) == 4:
+            before = {name: registers(name) for name in names}
+            go(b"vCont;c:" + names[1])
+            changed = [name for name in names if before[name] != registers(name)]
+    assert changed == [names[1]]
     connected.send(b"k")
 
 
@@ -221,6 +225,7 @@ def test_a_signal_in_a_system_call(client) -> None:
     """Dropped, the call goes on; passed on, it fails with EINTR after the handler."""
     connected, started = client("aarch64", "waits")
     connected.send(b"vCont;c")
+    assert started.process.stdout.readline() == "waiting 1 before\n"
     for _ in range(2):
         time.sleep(0.3)
         started.process.send_signal(signal.SIGUSR1)

@@ -105,6 +105,7 @@ static int stops(void) {
 static int waits(void) {
     struct sigaction action = {.sa_handler = handler};
     sigaction(SIGUSR1, &action, NULL);
+    say("waiting");
     if (read(0, text, sizeof text) < 0 && errno == EINTR)
         say("interrupted");
     return 10 + caught;

@@ -1,5 +1,6 @@
 """Programs that wait for a debugger, and a debugger that says what it is told to say."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -46,7 +47,11 @@ class Client:
     def __init__(self, path: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(path)
+        deadline = time.monotonic() + PATIENCE
+        while (error := self.socket.connect_ex(path)) == errno.ECONNREFUSED:  # no listen(2) yet
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert error == 0
         self.rest = b""
 
     def __enter__(self) -> "Client":
