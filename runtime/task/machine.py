@@ -13,13 +13,34 @@ from runtime.task.limits import has_capability, soft_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from runtime.arch.architecture import Architecture
+    from runtime.arch.architecture import Architecture, EngineFacts
     from runtime.policy import PageSizes
     from runtime.task.process import Process
     from runtime.task.task import Task
 
 ARENA = {32: 1 << 33, 64: 1 << 46}  # bytes of host address space at most
 ARENA_LEAST = {32: 1 << 31, 64: 1 << 34}  # under RLIMIT_AS
+
+
+def engine(table: PageTable, facts: "EngineFacts", privileged: bool = False) -> Engine:
+    """The engine for an architecture's programs; `privileged`: as the processor comes out of reset."""
+    return Engine(
+        table,
+        arch=facts.arch,
+        mode=facts.mode,
+        model=facts.model,
+        setup=() if privileged else facts.setup,
+        page_settable=facts.page_settable,
+        syscall_traps=facts.syscall_traps,
+        syscall_insn=facts.syscall_insn,
+        number=facts.number_register,
+        arguments=facts.argument_registers,
+        result=facts.result_register,
+        error=facts.error_register,
+        error_style=facts.error_style,
+        pc=facts.pc,
+        sp=facts.sp,
+    )
 
 
 def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
@@ -35,24 +56,7 @@ def build(process: "Process", arch: "Architecture", pages: "PageSizes") -> Cpu:
     size = 2 << (arch.address_top - 1).bit_length() if bits == 32 else ARENA[bits]
     process.arena = Arena(size, ARENA_LEAST[bits])
     process.table = PageTable(process.arena, pages.engine)
-    facts = arch.engine
-    process.engine = Engine(
-        process.table,
-        arch=facts.arch,
-        mode=facts.mode,
-        model=facts.model,
-        setup=facts.setup,
-        page_settable=facts.page_settable,
-        syscall_traps=facts.syscall_traps,
-        syscall_insn=facts.syscall_insn,
-        number=facts.number_register,
-        arguments=facts.argument_registers,
-        result=facts.result_register,
-        error=facts.error_register,
-        error_style=facts.error_style,
-        pc=facts.pc,
-        sp=facts.sp,
-    )
+    process.engine = engine(process.table, arch.engine)
     process.memory = AddressSpace(
         process.table,
         ArenaHost(process.arena),

@@ -89,7 +89,6 @@ class Process:
         "actions",
         "arch",
         "arena",
-        "auxv",
         "closing",
         "command_line",
         "commpage_entries",
@@ -174,7 +173,6 @@ class Process:
         self.executable = b""  # host path of the program: /proc/self/exe
         self.command_line = b""  # argv, each NUL-terminated: /proc/self/cmdline
         self.environment = b""
-        self.auxv = b""  # as on the stack: /proc/self/auxv
         if settings.log_fd > 2:
             self.reserved_fds.add(settings.log_fd)
 

@@ -3,6 +3,7 @@
 from runtime import _core
 from runtime.arch.architecture import Architecture
 from runtime.memory.host import ArenaHost
+from runtime.task import machine
 
 CODE, DATA = 0x10000, 0x20000
 LENGTH = 0x10000  # of each
@@ -17,23 +18,7 @@ class OneEngine:
         self.facts = facts
         self.arena = _core.Arena(1 << 32, 1 << 28)
         self.table = _core.PageTable(self.arena, facts.page_sizes[0])
-        self.engine = _core.Engine(
-            self.table,
-            arch=facts.arch,
-            mode=facts.mode,
-            model=facts.model,
-            setup=() if privileged else facts.setup,
-            page_settable=facts.page_settable,
-            syscall_traps=facts.syscall_traps,
-            syscall_insn=facts.syscall_insn,
-            number=facts.number_register,
-            arguments=facts.argument_registers,
-            result=facts.result_register,
-            error=facts.error_register,
-            error_style=facts.error_style,
-            pc=facts.pc,
-            sp=facts.sp,
-        )
+        self.engine = machine.engine(self.table, facts, privileged)
         self.cpu = _core.Cpu(self.engine)
         self.cpu.bind()
         host = ArenaHost(self.arena)

@@ -33,6 +33,14 @@ def line(isa: Architecture, key: str) -> str:
     raise AssertionError(key)
 
 
+def check_maker(isa: Architecture, midr: int) -> None:
+    """The lines that say what the main ID register does."""
+    assert line(isa, "CPU implementer") == f"{midr >> 24:#04x}"
+    assert line(isa, "CPU variant") == f"{midr >> 20 & 15:#x}"
+    assert line(isa, "CPU part") == f"{midr >> 4 & 0xFFF:#05x}"
+    assert line(isa, "CPU revision") == str(midr & 15)
+
+
 # aarch64 -------------------------------------------------------------------------------------------------------------
 
 SVC = bytes.fromhex("010000d4")
@@ -98,11 +106,7 @@ def test_arm64_says_what_its_registers_say(model) -> None:
     assert line(isa, "Features").split() == list(bits.values())
     if model == "max":
         return  # its cpuinfo names no maker
-    midr = registers["midr"]
-    assert line(isa, "CPU implementer") == f"{midr >> 24:#04x}"
-    assert line(isa, "CPU variant") == f"{midr >> 20 & 15:#x}"
-    assert line(isa, "CPU part") == f"{midr >> 4 & 0xFFF:#05x}"
-    assert line(isa, "CPU revision") == str(midr & 15)
+    check_maker(isa, registers["midr"])
 
 
 @pytest.mark.parametrize("model", ARM64)
@@ -178,10 +182,7 @@ def test_arm_says_what_its_registers_say(model) -> None:
     midr = registers["midr"]
     assert midr >> 16 & 15 == 15, "the CPUID scheme: proc-v7.S"
     assert line(isa, "model name") == f"ARMv7 Processor rev {midr & 15} (v7l)"
-    assert line(isa, "CPU implementer") == f"{midr >> 24:#04x}"
-    assert line(isa, "CPU variant") == f"{midr >> 20 & 15:#x}"
-    assert line(isa, "CPU part") == f"{midr >> 4 & 0xFFF:#05x}"
-    assert line(isa, "CPU revision") == str(midr & 15)
+    check_maker(isa, midr)
 
 
 @pytest.mark.parametrize("model", ARM)
