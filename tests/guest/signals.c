@@ -44,7 +44,7 @@ static void expect(int count_wanted) {
 static pid_t after(int milliseconds, int signal) {
   pid_t target = getpid(), pid = start();
   if (pid == 0) {
-    usleep((useconds_t)milliseconds * 1000);
+    usleep((useconds_t)milliseconds * 1000 * case_patience());
     kill(target, signal);
     _exit(0);
   }
@@ -244,10 +244,11 @@ CASE(restarted_calls) {
   pid_t target = getpid(), pid = start();
   if (pid == 0) {
     for (int i = 0; i < 3; i++) {
-      usleep(40000); /* signals of one number that are pending together are one */
+      /* signals of one number that are pending together are one */
+      usleep(40000 * case_patience());
       kill(target, SIGUSR1);
     }
-    usleep(40000);
+    usleep(40000 * case_patience());
     write(ends[1], "r", 1);
     _exit(0);
   }
@@ -261,7 +262,7 @@ CASE(restarted_calls) {
   finish(pid);
   pid_t slow = start();
   if (slow == 0) {
-    usleep(60000);
+    usleep(60000 * case_patience());
     _exit(3);
   }
   pid = after(20, SIGUSR1);
