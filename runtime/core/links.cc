@@ -1,6 +1,9 @@
 // The seams between the translator and us: functions that the linker's --wrap puts in place of
 // Unicorn's own, for every target in libunicorn.a. CMakeLists.txt lists the same names and targets.
 //
+// The translator's buffer gets no huge pages where they are larger than 2 MiB: on a kernel with 64 KiB pages the first
+// block that is translated would take, and clear, 512 MiB (qemu_madvise).
+//
 // They also mend six things of Unicorn 2.1.4 that cannot be mended from outside:
 // - exceptions of mips, ppc and riscv reach the interrupt hook with the program counter already moved
 //   on, by a guess: it is noted here before that (loop_exit_restore);
@@ -13,6 +16,9 @@
 // - an illegal instruction first in a riscv block gives a block of size 0, whose "last byte" is on
 //   the page before;
 // - an atomic instruction that has to be done alone (EXCP_ATOMIC) is tried again for ever.
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "engine.h"
 
 namespace {
@@ -52,6 +58,16 @@ void leave_delay_slot(Word* state) {
 }
 
 }  // namespace
+
+extern "C" {
+int __real_qemu_madvise(void*, size_t, int);
+int __wrap_qemu_madvise(void* start, size_t length, int advice) {
+    static const bool huge_is_small = sysconf(_SC_PAGESIZE) <= 4096;
+    if (advice == MADV_HUGEPAGE && !huge_is_small)
+        advice = MADV_NOHUGEPAGE;  // also where the kernel gives them unasked
+    return __real_qemu_madvise(start, length, advice);
+}
+}
 
 // clang-format off
 #define ONE_TARGET(T, Word, is_mips)                                                                \
