@@ -120,9 +120,30 @@ long host_syscall(long number, const long (&arguments)[6]) {
 }
 
 long raw_syscall(long number, long a, long b, long c, long d, long e, long f) {
-    static const int nothing = 0;
-    const long arguments[6] = {a, b, c, d, e, f};
-    return octavo_interruptible_syscall(&nothing, number, arguments);
+#if defined(__x86_64__)
+    long result;
+    register long r10 asm("r10") = d;
+    register long r8 asm("r8") = e;
+    register long r9 asm("r9") = f;
+    asm volatile("syscall"
+                 : "=a"(result)
+                 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                 : "rcx", "r11", "memory");
+    return result;
+#else
+    register long x8 asm("x8") = number;
+    register long x0 asm("x0") = a;
+    register long x1 asm("x1") = b;
+    register long x2 asm("x2") = c;
+    register long x3 asm("x3") = d;
+    register long x4 asm("x4") = e;
+    register long x5 asm("x5") = f;
+    asm volatile("svc #0"
+                 : "+r"(x0)
+                 : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                 : "memory");
+    return x0;
+#endif
 }
 
 }  // namespace octavo

@@ -14,7 +14,7 @@ namespace octavo {
 // Result >= 0, -errno, or -ERESTART (nothing was done).
 long host_syscall(long number, const long (&arguments)[6]);
 
-// Does not look at kicks.
+// Not in that window: neither kicks nor signals change its result. Result >= 0 or -errno.
 long raw_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
                  long f = 0);
 
