@@ -181,6 +181,8 @@ class Cpu:
         SYSCALL it has not been done. [nogil]"""
     def kick(self) -> None:
         """From any thread: make run() return KICKED, and a blocking syscall() return -ERESTART, now or at their next start. Level-triggered."""
+    def unkick(self) -> bool:
+        """Forget a kick; whether there was one. For the task's own thread, when it waits for what no kick may end."""
     def get(self, register: int) -> int:
         """Unsigned value of a general register (up to 64 bits)."""
     def set(self, register: int, value: int) -> None: ...
@@ -193,6 +195,9 @@ class Cpu:
         """The system call's result (>= 0, or -errno in the *guest's* numbering) by the facts' ErrorStyle."""
     def reset(self) -> None:
         """Fresh registers (execve)."""
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal is recorded for this thread and not taken yet."""
     @property
     def entered(self) -> bool:
         """Whether the recorded signal cut short a host call that had begun. If not, and syscall() gave -ERESTART, the

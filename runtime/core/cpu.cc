@@ -161,7 +161,7 @@ void Cpu::note_call() {
 int Cpu::run(bool single) {
     for (;;) {
         if (int wanted = slot.attention.load(); wanted & (KICK | SIGNAL)) {
-            slot.attention.fetch_and(~KICK);
+            slot_unkick(&slot);
             return stop::KICKED;  // SIGNAL stays until the signal is taken
         }
         if (engine->table->resized())

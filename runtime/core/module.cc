@@ -395,6 +395,7 @@ void bind_cpu(nb::module_& m) {
         .def("run", cpu_run<false>)
         .def("step", cpu_run<true>)
         .def("kick", [](PyCpu& c) { c.it->kick(); })
+        .def("unkick", [](PyCpu& c) { return slot_unkick(&c.it->slot); })
         .def(
             "get", [](PyCpu& c, int reg) { return checked([&] { return c.it->get(reg); }); },
             nb::arg("register"))
@@ -420,6 +421,7 @@ void bind_cpu(nb::module_& m) {
             [](PyCpu& c, nb::handle value) { c.it->set_result(int64_t(bits(value))); },
             nb::arg("value"))
         .def("reset", [](PyCpu& c) { c.it->reset(); })
+        .def_prop_ro("signalled", [](PyCpu& c) { return c.it->slot.signo.load() != 0; })
         .def_prop_ro("entered", [](PyCpu& c) { return c.it->slot.entered.load() != 0; })
         .def("take_signal", cpu_take_signal);
 }

@@ -286,6 +286,10 @@ void slot_kick(Slot* slot) {
         raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), tid, KICK_SIGNAL);
 }
 
+bool slot_unkick(Slot* slot) {
+    return slot->attention.fetch_and(~KICK) & KICK;
+}
+
 bool slot_take(Slot* slot, int& signo, uint8_t* info) {
     signo = slot->signo.load(std::memory_order_acquire);
     if (!signo)
@@ -333,14 +337,16 @@ int signal_action(int signo, int kind, int flags) {
 
 void signal_mask(uint64_t mask) {
     if (Slot* slot = t_slot) {
+        set_mask(~uint64_t(0));  // what has not been recorded by now is in the kernel's queue
         slot->blocked.store(mask);
         uint64_t due = slot->deferred.load() & ~mask;
         if (due && !slot->signo.load()) {
             int signo = due & bit(SIGSEGV) ? SIGSEGV : SIGBUS;
             slot->deferred.fetch_and(~bit(signo));
             record(slot, signo, reinterpret_cast<siginfo_t*>(slot->deferred_info[signo == SIGBUS]));
-            mask = ~uint64_t(0);
         }
+        if (slot->signo.load())
+            return;  // whoever takes it sets the mask again
     }
     set_mask(mask);
 }

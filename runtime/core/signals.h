@@ -39,10 +39,12 @@ Slot* slot_of_thread();        // nullptr: this thread runs no Cpu
 void slot_bind(Slot* slot);    // the calling thread
 void slot_unbind(Slot* slot);  // it goes away
 void slot_kick(Slot* slot);
+bool slot_unkick(Slot* slot);  // whether there was a kick that nobody had seen
 bool slot_take(Slot* slot, int& signo, uint8_t* info);
 
 void signals_start();
 int signal_action(int signo, int kind, int flags);
+// What the guest wants blocked. As long as a recorded signal has not been taken, all others stay so.
 void signal_mask(uint64_t mask);
 uint64_t signal_mask_get();
 void signals_after_fork();

@@ -2,7 +2,7 @@
 
 import _thread
 
-from runtime._core import SYS, Cpu, MemoryFault, fork, quick_syscall, signal_mask
+from runtime._core import ERESTART, SYS, Cpu, MemoryFault, fork, quick_syscall, signal_mask
 from runtime.abi.errors import EAGAIN, EINVAL, GuestError
 from runtime.abi.linux import CLONE_NEWNS, SS_DISABLE
 from runtime.task import vfork
@@ -55,7 +55,8 @@ class CloneArguments:
 
 
 def clone(task: Task, wanted: CloneArguments) -> int:
-    """The new task's tid, as clone(2) returns it in the parent; 0 in the child of a fork.
+    """The new task's tid, as clone(2) returns it in the parent; 0 in the child of a fork; -ERESTART, as in the kernel,
+    when a signal came first, which the child would have too.
 
     EINVAL for combinations the kernel refuses (kernel/fork.c copy_process), and for sharing memory between processes
     without CLONE_VFORK, which a copied host process can't do.
@@ -171,6 +172,8 @@ def _fork(task: Task, wanted: CloneArguments) -> int:
     shared = waits and bool(wanted.flags & CLONE_VM)
     ends = (-1, -1)
     signal_mask(ALL_SIGNALS)
+    if task.cpu.signalled:
+        return -ERESTART
     if waits:
         ends = vfork.pipe()
     pidfd = bytearray(4) if wanted.flags & CLONE_PIDFD else None

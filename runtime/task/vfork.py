@@ -59,16 +59,21 @@ def release_parent(process: "Process", *, last: bool = True) -> None:
 
 
 def await_release(task: "Task", fd: int) -> None:
-    """Wait, deaf to signals as the kernel's vfork is, and store what the child stored."""
+    """Wait, deaf to all but the end of the process as the kernel's vfork is, and store what the child stored. The
+    caller has blocked all signals."""
     received = bytearray()
     block = bytearray(1 << 16)
+    kicked = False
     while not task.ending:
         count = syscall(SYS["read"], fd, block, len(block))
         if count == -ERESTART:
+            kicked |= task.cpu.unkick()  # or each further call would end like this at once
             continue
         if count <= 0:
             break
         received += block[:count]
+    if kicked:
+        task.cpu.kick()
     position = 0
     while len(received) - position >= 16:
         address = int.from_bytes(received[position : position + 8], "little")

@@ -3,7 +3,9 @@
 Kept apart from runtime.arch on purpose: the core's tests must not depend on the facts that depend on the core.
 """
 
+import os
 import struct
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -341,3 +343,19 @@ CALLS: dict[str, dict[int, str]] = {
     "x86_64": {1: "write", 20: "writev", 60: "exit", 231: "exit_group", 12: "brk", 9: "mmap"}
     | {10: "zero", 158: "arch_prctl"},
 }
+
+
+def in_child(work):
+    """Run it in a forked child, where dispositions of signals and the like may be changed; its status, 0 for success.
+    An exception's text goes to stderr."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001 - it must not go on as a second test run
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -10,28 +10,11 @@ import pytest
 
 from runtime import _core
 from runtime._core import SYS, R, Stop, X
-from tests.unit.core.machine import Machine
+from tests.unit.core.machine import Machine, in_child
 from tests.unit.core.snippets import CODE
 
 AT = 0x10000
 EVERYTHING = (1 << 64) - 1
-
-
-def in_child(work):
-    """Run it in a forked child; its status, 0 for success. An exception's text goes to stderr."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:  # noqa: BLE001 - it must not go on as a second test run
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def started():
@@ -74,6 +57,28 @@ def test_others_wait_until_the_mask_is_set():
             assert machine.cpu.take_signal() is None
             _core.signal_mask(0)
         assert sorted(got) == [signal.SIGUSR1, signal.SIGUSR2]
+
+    assert in_child(work) == 0
+
+
+def test_a_recorded_signal_keeps_others_out_whatever_mask_is_set():
+    """Or the second one would take the first one's place."""
+
+    def work():
+        machine = started()
+        got = []
+        for signo in (signal.SIGUSR1, signal.SIGUSR2):
+            _core.signal_action(signo, 2)
+            assert not machine.cpu.signalled
+        for signo in (signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(os.getpid(), signo)
+            assert machine.cpu.signalled
+            _core.signal_mask(0)
+        while machine.cpu.signalled:
+            assert machine.cpu.run() == Stop.KICKED
+            got.append(machine.cpu.take_signal()[0])
+            _core.signal_mask(0)
+        assert got == [signal.SIGUSR1, signal.SIGUSR2]
 
     assert in_child(work) == 0
 

@@ -1,0 +1,141 @@
+/* Signals that come at any moment of what a program does: before, in and after the calls that make tasks, and those
+ * that change the mask. None is lost, none comes twice, and each call does what it does without them. */
+#include "case.h"
+
+#include <pthread.h>
+#include <sys/time.h>
+
+#define ROUNDS 120
+#define EACH 200
+
+static volatile sig_atomic_t caught, counts[2];
+
+static void count(int signal) {
+    (void)signal;
+    caught = caught + 1;
+}
+
+static void count_queued(int signal) {
+    counts[signal == SIGRTMIN + 1] = counts[signal == SIGRTMIN + 1] + 1;
+}
+
+/* One SIGALRM, a little later in each round; never two on the way, whatever the machine's speed. */
+static void soon(int round) {
+    struct itimerval timer = {.it_value = {0, 1 + round * 37 % 600}};
+    MUST(setitimer(ITIMER_REAL, &timer, NULL));
+}
+
+static void with_handler(void) {
+    struct sigaction action = {.sa_handler = count};
+    MUST(sigaction(SIGALRM, &action, NULL));
+}
+
+CASE(vforks) {
+    volatile int good = 0;
+    with_handler();
+    for (volatile int i = 0; i < ROUNDS; i++) {
+        soon(i);
+        pid_t pid = vfork();
+        if (pid == 0)
+            _exit(i % 100);
+        good += pid > 0 && WEXITSTATUS(finish(pid)) == i % 100;
+    }
+    number("exit statuses", good);
+    yes("signals came", caught > 0 && caught <= ROUNDS);
+}
+
+/* What waits for the parent is not the child's. */
+CASE(forks) {
+    int good = 0;
+    with_handler();
+    for (int i = 0; i < ROUNDS; i++) {
+        soon(i);
+        pid_t pid = fork();
+        if (pid == 0) {
+            int before = caught;
+            for (int call = 0; call < 20; call++) getppid();
+            _exit(caught == before ? 7 : 8);
+        }
+        good += pid > 0 && WEXITSTATUS(finish(pid)) == 7;
+    }
+    number("exit statuses", good);
+    yes("signals came", caught > 0 && caught <= ROUNDS);
+}
+
+static void* add(void* argument) {
+    __atomic_add_fetch((int*)argument, 1, __ATOMIC_RELAXED);
+    return NULL;
+}
+
+CASE(thread_starts) {
+    int sum = 0, errors = 0;
+    with_handler();
+    for (int i = 0; i < ROUNDS; i++) {
+        pthread_t thread;
+        soon(i);
+        errors += pthread_create(&thread, NULL, add, &sum) != 0 || pthread_join(thread, NULL) != 0;
+    }
+    number("threads", sum);
+    number("errors", errors);
+    yes("signals came", caught > 0 && caught <= ROUNDS);
+}
+
+static void send_all(pid_t to) {
+    for (int i = 0; i < 2 * EACH; i++)
+        while (sigqueue(to, SIGRTMIN + i % 2, (union sigval){.sival_int = i}) == -1)
+            if (errno != EAGAIN)
+                _exit(1);
+    _exit(0);
+}
+
+/* Two signals by turns, so that there is always another one that is let in. */
+static void receive(void (*meanwhile)(void)) {
+    struct sigaction action = {.sa_handler = count_queued};
+    MUST(sigaction(SIGRTMIN, &action, NULL));
+    MUST(sigaction(SIGRTMIN + 1, &action, NULL));
+    pid_t parent = getpid(), pid = start();
+    if (pid == 0)
+        send_all(parent);
+    int result = 0;
+    while (waitpid(pid, &result, WNOHANG) != pid) meanwhile();
+    status("sender", result);
+    show("caught", "%d %d", counts[0], counts[1]);
+}
+
+/* Masks with these two signals, and with another one alone. */
+static void change_mask(void) {
+    sigset_t all, other, old;
+    sigfillset(&all);
+    sigemptyset(&other);
+    sigaddset(&other, SIGUSR1);
+    for (int i = 0; i < 50; i++) {
+        sigprocmask(SIG_BLOCK, i % 10 == 0 ? &all : &other, &old);
+        sigprocmask(SIG_SETMASK, &old, NULL);
+    }
+}
+
+CASE(masks) {
+    receive(change_mask);
+}
+
+static void fork_one(void) {
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    finish(pid);
+}
+
+CASE(queued_while_forking) {
+    receive(fork_one);
+}
+
+static void start_one(void) {
+    int sum = 0;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, add, &sum) == 0)
+        pthread_join(thread, NULL);
+}
+
+CASE(queued_while_starting_threads) {
+    receive(start_one);
+}
