@@ -19,6 +19,7 @@ import shlex
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -198,6 +199,31 @@ def execute(command: list[str]) -> Run:
         except subprocess.TimeoutExpired:
             output, errors, end = _stop(process)
     return Run(output.decode(errors="replace"), errors.decode(errors="replace"), end)
+
+
+def answer(
+    command: Sequence[str],
+    place: Path | None = None,
+    *,
+    configuration: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in `place` with the configuration of this text (a file octavo.yaml there) and no environment but
+    PATH and these variables; it is the caller's to judge how it ended."""
+    environment = {"PATH": os.environ["PATH"], **(variables or {})}
+    if configuration:
+        assert place is not None
+        (place / "octavo.yaml").write_text(configuration)
+        environment["OCTAVO_CONFIG"] = str(place / "octavo.yaml")
+    return subprocess.run(
+        command,
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes, str]:

@@ -52,20 +52,8 @@ class Result:
 def octavo(
     place: Path, *words: str, configuration: str = "", prefix: bool = True, **more
 ) -> Result:
-    environment = {"PATH": os.environ["PATH"], **more}
-    if configuration:
-        (place / "octavo.yaml").write_text(configuration)
-        environment["OCTAVO_CONFIG"] = str(place / "octavo.yaml")
     runner = harness.runner(ARM64, "dynamic" if prefix else "static")
-    done = subprocess.run(
-        [*runner, *words],
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=harness.TIMEOUT,
-        check=False,
-    )
+    done = harness.answer([*runner, *words], place, configuration=configuration, variables=more)
     return Result(done)
 
 

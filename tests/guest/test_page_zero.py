@@ -70,23 +70,12 @@ def programs(tmp_path_factory):
     return get
 
 
-def run(command, *, privileged=True, persona="", configuration="", cwd=None) -> dict[str, str]:
+def run(command, place=None, *, privileged=True, persona="", configuration="") -> dict[str, str]:
     """The labels and values that a program prints. `persona`: options of setarch(8)."""
     before = [] if privileged else list(UNPRIVILEGED)
     if persona:
         before += ["setarch", *persona.split()]
-    environment = {"PATH": os.environ["PATH"]}
-    if configuration:
-        environment["OCTAVO_CONFIG"] = configuration
-    done = subprocess.run(
-        [*before, *command],
-        env=environment,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=harness.TIMEOUT,
-        check=False,
-    )
+    done = harness.answer([*before, *command], place, configuration=configuration)
     assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
     return {
         key.removeprefix("zero ").removeprefix("helper "): value
@@ -98,20 +87,16 @@ def octavo(name: str, *options: str) -> list[str]:
     return [*harness.runner(harness.TOOLCHAINS[name], "static"), *options]
 
 
-def kernel(release: str, path: Path) -> str:
-    """A configuration in which the kernel says that it is this one."""
-    path.write_text(f"targets: {{default: {{uname_release: '{release}'}}}}\n")
-    return str(path)
-
-
 @pytest.mark.parametrize("release", ["6.1.0", "6.11.9-arm64", "6.12.0", "7.0-rc1"])
 @pytest.mark.parametrize("name", harness.ARCHITECTURES)
 def test_personality_of_the_caller(name, release, programs, tmp_path):
     """setarch -Z octavo run ..., as root."""
     facts = arches.load(name)
-    configuration = kernel(release, tmp_path / "kernel.yaml")
     found = run(
-        [*octavo(name), str(programs(name)), "--probe"], persona="-Z", configuration=configuration
+        [*octavo(name), str(programs(name)), "--probe"],
+        tmp_path,
+        persona="-Z",
+        configuration=f"targets: {{default: {{uname_release: '{release}'}}}}\n",
     )
     assert found["asked for"] == "yes"
     if facts.min_fixed:
@@ -142,13 +127,12 @@ def test_without_privilege_there_is_none(name, programs):
 
 @pytest.mark.parametrize("name", harness.ARCHITECTURES)
 def test_without_privilege_there_is_one_where_the_configuration_says_so(name, programs, tmp_path):
-    path = tmp_path / "low.yaml"
-    path.write_text("targets: {default: {mmap_min_addr: 0, uname_release: 6.1.0}}\n")
     found = run(
         [*octavo(name), str(programs(name)), "--probe"],
+        tmp_path,
         privileged=False,
         persona="-Z",
-        configuration=str(path),
+        configuration="targets: {default: {mmap_min_addr: 0, uname_release: 6.1.0}}\n",
     )
     refused = arches.load(name).min_fixed
     expected = {**NONE, "mmap over it": "EINVAL"} if refused else {**PAGE, **OPEN}
@@ -179,7 +163,7 @@ def test_a_set_id_program_loses_it(name, programs, tmp_path):
     shutil.copy(programs(name), tmp_path / "set-id")
     (tmp_path / "set-id").chmod(0o4755)
     command = [] if name == "native" else octavo(name)
-    found = run([*command, str(programs(name)), "--set-id"], cwd=tmp_path)
+    found = run([*command, str(programs(name)), "--set-id"], tmp_path)
     assert (found["asked for"], found["maps"]) == ("no", "none")
 
 
@@ -188,7 +172,7 @@ def test_a_program_of_the_host_gets_what_was_asked_for(name, programs, tmp_path)
     """personality(2) of a guest reaches a native program that it executes."""
     shutil.copy(programs("native"), tmp_path / "set-id")  # without the bit
     (tmp_path / "set-id").chmod(0o755)
-    found = run([*octavo(name), str(programs(name)), "--set-id"], cwd=tmp_path)
+    found = run([*octavo(name), str(programs(name)), "--set-id"], tmp_path)
     assert found["asked for"] == "yes"
     assert {key: found[key] for key in PAGE} == PAGE
 
@@ -240,12 +224,5 @@ def test_program_linked_low(name, base, tmp_path):
         "-no-pie",
         f"-Wl,-Ttext-segment={base:#x},-z,max-page-size=0x1000,-z,common-page-size=0x1000",
     )
-    done = subprocess.run(
-        [*UNPRIVILEGED, *octavo(name), str(program)],
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        timeout=harness.TIMEOUT,
-        check=False,
-    )
+    done = harness.answer([*UNPRIVILEGED, *octavo(name), str(program)])
     assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr

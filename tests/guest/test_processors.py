@@ -3,7 +3,6 @@ execve."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -37,19 +36,8 @@ def place(tmp_path_factory):
 
 
 def run(place: Path, *words: str, configuration: str = "", **more: str):
-    environment = {"PATH": os.environ["PATH"], "HOME": str(place), **more}
-    if configuration:
-        (place / "octavo.yaml").write_text(configuration)
-        environment["OCTAVO_CONFIG"] = str(place / "octavo.yaml")
-    done = subprocess.run(
-        words,
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=harness.TIMEOUT,
-        check=False,
-    )
+    variables = {"HOME": str(place), **more}
+    done = harness.answer(words, place, configuration=configuration, variables=variables)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
