@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from typing import BinaryIO
 
 from tests.hosts.parts import HERE, TOP, VAR, NotPossible, unpack
@@ -47,6 +48,7 @@ def _built(name: str, jobs: int) -> str:
     objects = os.path.join(BUILD, name)
     os.makedirs(objects, exist_ok=True)
     log = os.path.join(objects, "build.log")
+    print(f"test-hosts: building the kernel of {name}, some minutes; see {log}", file=sys.stderr)
     with open(log, "wb") as output:
         _make(tree, objects, output, "allnoconfig", f"KCONFIG_ALLCONFIG={config}")
         _check(config, os.path.join(objects, ".config"))
