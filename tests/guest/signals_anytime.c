@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sys/time.h>
+#include <time.h>
 
 #define ROUNDS 120
 #define EACH 200
@@ -138,4 +139,123 @@ static void start_one(void) {
 
 CASE(queued_while_starting_threads) {
     receive(start_one);
+}
+
+/* As a shell or make waits: SIGCHLD is let in by sigsuspend alone. */
+CASE(children_by_sigchld) {
+  sigset_t block, old;
+  struct sigaction action = {.sa_handler = count};
+  MUST(sigaction(SIGCHLD, &action, NULL));
+  sigemptyset(&block);
+  sigaddset(&block, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &block, &old);
+  int reaped = 0, started = 0, result;
+  while (reaped < ROUNDS) {
+    while (started < ROUNDS && started - reaped < 8) {
+      if (start() == 0) {
+        usleep((unsigned)(started * 37 % 900));
+        _exit(started % 100);
+      }
+      started++;
+    }
+    sigsuspend(&old);
+    while (waitpid(-1, &result, WNOHANG) > 0) reaped++;
+  }
+  number("reaped", reaped);
+  yes("signals came", caught > 0 && caught <= ROUNDS);
+}
+
+/* Each write is as large as the pipe's space or larger, so it waits in the middle. */
+CASE(pipe_data) {
+  enum { SIZE = 100000 };
+  static unsigned char data[SIZE], byte;
+  int ends[2];
+  MUST(pipe(ends));
+  with_handler();
+  pid_t pid = start();
+  if (pid == 0) {
+    unsigned sum = 0;
+    long length, total = 0;
+    close(ends[1]);
+    while ((length = read(ends[0], data, 1000)) > 0) {
+      for (long i = 0; i < length; i++) sum = sum * 31 + data[i];
+      total += length;
+    }
+    show("read", "%ld %u", total, sum);
+    _exit(0);
+  }
+  close(ends[0]);
+  unsigned sum = 0;
+  long total = 0;
+  for (int round = 0; round < 20; round++) {
+    for (int i = 0; i < SIZE; i++) sum = sum * 31 + (data[i] = byte++);
+    for (long done = 0; done < SIZE;) {
+      soon(round);
+      long length = write(ends[1], data + done, (size_t)(SIZE - done));
+      if (length > 0)
+        done += length, total += length;
+      else if (errno != EINTR)
+        must_fail("write", __LINE__);
+    }
+  }
+  close(ends[1]);
+  status("reader", finish(pid));
+  show("written", "%ld %u", total, sum);
+}
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static int turn;
+
+static void *pass_back(void *argument) {
+  pthread_mutex_lock(&mutex);
+  for (int i = 0; i < ROUNDS; i++) {
+    while (turn % 2 == 0) pthread_cond_wait(&changed, &mutex);
+    turn++;
+    pthread_cond_broadcast(&changed);
+  }
+  pthread_mutex_unlock(&mutex);
+  return argument;
+}
+
+CASE(conditions) {
+  pthread_t thread;
+  with_handler();
+  MUST(-(pthread_create(&thread, NULL, pass_back, NULL) != 0));
+  pthread_mutex_lock(&mutex);
+  for (int i = 0; i < ROUNDS; i++) {
+    soon(i);
+    while (turn % 2 == 1) pthread_cond_wait(&changed, &mutex);
+    turn++;
+    pthread_cond_broadcast(&changed);
+  }
+  pthread_mutex_unlock(&mutex);
+  returned("join", pthread_join(thread, NULL));
+  number("turns", turn);
+}
+
+/* Before execve the handler has it; after, SIGURG is ignored, and the timer is gone. */
+CASE(execs) {
+  int good = 0;
+  struct sigaction action = {.sa_handler = count};
+  MUST(sigaction(SIGURG, &action, NULL));
+  for (int i = 0; i < ROUNDS / 2; i++) {
+    pid_t pid = start();
+    if (pid == 0) {
+      struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGURG};
+      struct itimerspec when = {.it_value = {0, 1000 + i * 37 % 3000 * 1000}};
+      timer_t timer;
+      MUST(timer_create(CLOCK_MONOTONIC, &event, &timer));
+      MUST(timer_settime(timer, 0, &when, NULL));
+      execl(case_self, "--seven", "--seven", NULL);
+      _exit(1);
+    }
+    good += WEXITSTATUS(finish(pid)) == 7;
+  }
+  number("exit statuses", good);
+}
+
+int helper(int argc, char **argv) {
+  (void)argc, (void)argv;
+  return 7;
 }
