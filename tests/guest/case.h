@@ -165,6 +165,21 @@ UNUSED static int finish(pid_t pid) {
   return result;
 }
 
+/* Give a process time to fall asleep in its next call, which a signal is to end: on a busy machine it may be long on
+ * its way there. Not for ever, if it never does. */
+UNUSED static void until_asleep(pid_t pid) {
+  char name[32], text[256] = "";
+  snprintf(name, sizeof name, "/proc/%d/stat", (int)pid);
+  for (int i = 0; i < 200; i++) {
+    usleep(20000 * case_patience());
+    FILE *file = fopen(name, "r"); /* PID (NAME) STATE ... */
+    if (file == NULL || fgets(text, sizeof text, file) == NULL) must_fail(name, __LINE__);
+    fclose(file);
+    const char *end = strrchr(text, ')');
+    if (end != NULL && end[2] == 'S') return;
+  }
+}
+
 UNUSED static void write_file(const char *name, const char *text) {
   FILE *file = fopen(name, "w");
   if (file == NULL || fputs(text, file) == EOF || fclose(file) != 0) must_fail(name, __LINE__);

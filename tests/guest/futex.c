@@ -152,7 +152,7 @@ CASE(interrupted) {
   sigaction(SIGUSR1, &action, NULL);
   pid_t parent = getpid(), pid = start();
   if (pid == 0) {
-    usleep(20000);
+    until_asleep(parent);
     kill(parent, SIGUSR1);
     _exit(0);
   }

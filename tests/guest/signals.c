@@ -41,10 +41,10 @@ static void expect(int count_wanted) {
   for (int i = 0; i < 500 && caught < count_wanted; i++) usleep(1000);
 }
 
-static pid_t after(int milliseconds, int signal) {
+static pid_t when_asleep(int signal) {
   pid_t target = getpid(), pid = start();
   if (pid == 0) {
-    usleep((useconds_t)milliseconds * 1000 * case_patience());
+    until_asleep(target);
     kill(target, signal);
     _exit(0);
   }
@@ -194,7 +194,7 @@ CASE(suspend) {
   number("caught", caught);
   sigprocmask(SIG_BLOCK, NULL, &now);
   number("mask back", sigismember(&now, SIGUSR1));
-  pid_t pid = after(20, SIGUSR1);
+  pid_t pid = when_asleep(SIGUSR1);
   outcome("waits", sigsuspend(&none));
   number("caught again", caught);
   finish(pid);
@@ -204,7 +204,7 @@ CASE(pausing) {
   catch(SIGALRM, 0);
   struct sigaction action = {.sa_handler = count};
   sigaction(SIGUSR1, &action, NULL);
-  pid_t pid = after(30, SIGUSR1);
+  pid_t pid = when_asleep(SIGUSR1);
   outcome("pause", pause());
   number("caught", caught);
   finish(pid);
@@ -215,19 +215,19 @@ CASE(interrupted_calls) {
   char byte;
   MUST(pipe(ends));
   catch(SIGUSR1, 0);
-  pid_t pid = after(30, SIGUSR1);
+  pid_t pid = when_asleep(SIGUSR1);
   outcome("read", read(ends[0], &byte, 1));
   finish(pid);
-  pid = after(30, SIGUSR1);
+  pid = when_asleep(SIGUSR1);
   struct timespec time = {5, 0}, left = {0, 0};
   outcome("nanosleep", nanosleep(&time, &left));
   yes("time left", left.tv_sec == 4);
   finish(pid);
-  pid = after(30, SIGUSR1);
+  pid = when_asleep(SIGUSR1);
   struct pollfd wanted = {ends[0], POLLIN, 0};
   outcome("poll", poll(&wanted, 1, 5000));
   finish(pid);
-  pid = after(30, SIGUSR1);
+  pid = when_asleep(SIGUSR1);
   fd_set set;
   FD_ZERO(&set);
   FD_SET(ends[0], &set);
@@ -245,10 +245,10 @@ CASE(restarted_calls) {
   if (pid == 0) {
     for (int i = 0; i < 3; i++) {
       /* signals of one number that are pending together are one */
-      usleep(40000 * case_patience());
+      until_asleep(target);
       kill(target, SIGUSR1);
     }
-    usleep(40000 * case_patience());
+    until_asleep(target);
     write(ends[1], "r", 1);
     _exit(0);
   }
@@ -256,7 +256,7 @@ CASE(restarted_calls) {
   show("byte", "%c", byte);
   number("caught", caught);
   finish(pid);
-  pid = after(20, SIGUSR1);
+  pid = when_asleep(SIGUSR1);
   struct pollfd wanted = {ends[0], POLLIN, 0};
   outcome("poll never restarts", poll(&wanted, 1, 5000));
   finish(pid);
@@ -265,7 +265,7 @@ CASE(restarted_calls) {
     usleep(60000 * case_patience());
     _exit(3);
   }
-  pid = after(20, SIGUSR1);
+  pid = when_asleep(SIGUSR1);
   int result;
   yes("waitpid restarts", waitpid(slow, &result, 0) == slow);
   finish(pid);

@@ -85,7 +85,7 @@ CASE(wait_for_signal) {
   show("signal", "%s", signal_name(signal));
   pid_t parent = getpid(), pid = start();
   if (pid == 0) {
-    usleep(20000);
+    until_asleep(parent);
     kill(parent, SIGUSR1);
     _exit(0);
   }
@@ -103,7 +103,7 @@ CASE(wait_interrupted) {
   block(SIGUSR1);
   pid_t parent = getpid(), pid = start();
   if (pid == 0) {
-    usleep(20000);
+    until_asleep(parent);
     kill(parent, SIGUSR2);
     _exit(0);
   }
