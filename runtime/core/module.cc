@@ -1,24 +1,18 @@
-// The Python face: all that _core.pyi declares, and nothing else. Only this file knows Python.
-//
-// The odd thing: the classes Python sees hold shared pointers, because a thread's Cpu, an engine's
-// table and a table's arena must outlive whatever order Python drops them in. `syscall` and
-// `quick_syscall` are plain C functions: they are the hottest.
-#include <nanobind/nanobind.h>
+// The Python face: all that _core.pyi declares, and nothing else. Here are the classes and the
+// values; module_host.cc has the functions. No other file knows Python.
+#include "module.h"
+
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
 
-#include "cpu.h"
 #include "fast_calls.h"
-#include "host_syscall.h"
 #include "process.h"
 
-namespace nb = nanobind;
 using namespace octavo;
 
 namespace {
@@ -26,19 +20,6 @@ namespace {
 PyObject* memory_fault = nullptr;
 thread_local std::shared_ptr<Cpu>
     t_cpu;  // keeps the bound Cpu alive: its slot is where this thread's signals go
-
-struct PyArena {
-    std::shared_ptr<Arena> it;
-};
-struct PyTable {
-    std::shared_ptr<PageTable> it;
-};
-struct PyEngine {
-    std::shared_ptr<Engine> it;
-};
-struct PyCpu {
-    std::shared_ptr<Cpu> it;
-};
 
 [[noreturn]] void raise(const Fault& fault) {
     PyErr_SetObject(memory_fault, nb::int_(fault.address).ptr());
@@ -60,30 +41,12 @@ auto checked(F&& f) {
     }
 }
 
-// An int of any sign as the 64 bits that a register holds.
-uint64_t bits(nb::handle value) {
-    uint64_t v = PyLong_AsUnsignedLongLongMask(value.ptr());
-    if (v == ~uint64_t(0) && PyErr_Occurred())
-        throw nb::python_error();
-    return v;
-}
-
 template <class T>
 std::vector<std::pair<T, uint64_t>> pairs(nb::handle sequence) {
     std::vector<std::pair<T, uint64_t>> out;
     for (nb::handle item : sequence) out.emplace_back(T(bits(item[0])), bits(item[1]));
     return out;
 }
-
-struct Buffer {
-    explicit Buffer(nb::handle object) {
-        if (PyObject_GetBuffer(object.ptr(), &view, PyBUF_SIMPLE) != 0)
-            throw nb::python_error();
-    }
-    ~Buffer() { PyBuffer_Release(&view); }
-    Buffer(const Buffer&) = delete;
-    Py_buffer view;
-};
 
 nb::bytes fresh_bytes(uint64_t length) {
     PyObject* b = PyBytes_FromStringAndSize(nullptr, Py_ssize_t(length));
@@ -426,106 +389,6 @@ void bind_cpu(nb::module_& m) {
         .def("take_signal", cpu_take_signal);
 }
 
-// The arguments of syscall(): integers, or buffers that pass their address and are held meanwhile.
-struct Arguments {
-    long number = 0, values[6] = {};
-    Py_buffer views[6];
-    int held = 0;
-    bool parse(PyObject* const* args, Py_ssize_t n) {
-        if (n < 1 || n > 7) {
-            PyErr_SetString(PyExc_TypeError, "a number and at most six arguments");
-            return false;
-        }
-        number = PyLong_AsLong(args[0]);
-        if (number == -1 && PyErr_Occurred())
-            return false;
-        for (Py_ssize_t i = 1; i < n; i++) {
-            if (PyLong_Check(args[i])) {
-                values[i - 1] = long(PyLong_AsUnsignedLongLongMask(args[i]));
-            } else if (PyObject_GetBuffer(args[i], &views[held], PyBUF_SIMPLE) == 0) {
-                values[i - 1] = long(views[held++].buf);
-            } else {
-                return false;
-            }
-        }
-        return true;
-    }
-    ~Arguments() {
-        while (held) PyBuffer_Release(&views[--held]);
-    }
-};
-
-PyObject* py_syscall(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    Arguments a;
-    if (!a.parse(args, n))
-        return nullptr;
-    long result;
-    Py_BEGIN_ALLOW_THREADS;
-    result = host_syscall(a.number, a.values);
-    Py_END_ALLOW_THREADS;
-    return PyLong_FromLong(result);
-}
-
-PyObject* py_quick_syscall(PyObject*, PyObject* const* args, Py_ssize_t n) {
-    Arguments a;
-    if (!a.parse(args, n))
-        return nullptr;
-    const long* v = a.values;
-    return PyLong_FromLong(raw_syscall(a.number, v[0], v[1], v[2], v[3], v[4], v[5]));
-}
-
-PyMethodDef functions[] = {
-    {"syscall", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_syscall)), METH_FASTCALL,
-     nullptr},
-    {"quick_syscall", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(py_quick_syscall)),
-     METH_FASTCALL, nullptr},
-    {nullptr, nullptr, 0, nullptr},
-};
-
-// 0 is a value that an entry can have (AT_EXECFD), so a missing one is None.
-nb::object auxv(unsigned long kind) {
-    errno = 0;
-    unsigned long value = getauxval(kind);
-    if (!value && errno == ENOENT)
-        return nb::none();
-    return nb::int_(value);
-}
-
-nb::object auxv_string(unsigned long kind) {
-    const char* text = reinterpret_cast<const char*>(getauxval(kind));
-    return text ? nb::object(nb::bytes(text, strlen(text))) : nb::none();
-}
-
-uint64_t buffer_address(nb::handle object) {
-    Buffer b(object);
-    return uint64_t(b.view.buf);
-}
-
-// The baton is taken when the interpreter lock can no longer be given away: who waits for one of
-// the two while the other waits for it would wait for ever. No other thread is inside the core
-// then, so that the child finds every lock of ours free.
-long py_fork(uint64_t flags, nb::handle pidfd, PyEngine* engine) {
-    alignas(int) int fd = -1;
-    PyOS_BeforeFork();
-    if (engine)
-        engine->it->before_fork();
-    long pid = clone_process(flags, &fd);
-    if (pid == 0) {
-        signals_after_fork();
-        PyOS_AfterFork_Child();
-        return 0;
-    }
-    if (engine)
-        engine->it->after_fork_parent();
-    PyOS_AfterFork_Parent();
-    if (pid > 0 && !pidfd.is_none()) {
-        Buffer b(pidfd);
-        if (!b.view.readonly && b.view.len >= Py_ssize_t(sizeof fd))
-            memcpy(b.view.buf, &fd, sizeof fd);
-    }
-    return pid;
-}
-
 template <int N>
 void constants(nb::module_& m, const char* name, const std::pair<const char*, int> (&values)[N]) {
     nb::dict body;
@@ -586,16 +449,5 @@ NB_MODULE(_core, m) {
     bind_table(m);
     bind_engine(m);
     bind_cpu(m);
-    PyModule_AddFunctions(m.ptr(), functions);
-    m.def("fork", py_fork, nb::arg("flags"), nb::arg("pidfd") = nb::none(),
-          nb::arg("engine").none() = nb::none());
-    m.def("auxv", auxv, nb::arg("kind"));
-    m.def("auxv_string", auxv_string, nb::arg("kind"));
-    m.def("address", buffer_address, nb::arg("buffer"));
-    m.def("signals_start", signals_start);
-    m.def("signal_action", signal_action, nb::arg("signo"), nb::arg("kind"), nb::arg("flags") = 0);
-    m.def(
-        "signal_mask", [](nb::handle mask) { signal_mask(bits(mask)); }, nb::arg("mask"));
-    m.def("signal_mask_get", signal_mask_get);
-    m.def("open_fds", open_descriptors);
+    bind_host(m);
 }
