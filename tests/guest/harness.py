@@ -166,12 +166,6 @@ def runner(toolchain: Toolchain, linkage: str, override: str | None = None) -> l
     return shlex.split(template.replace("{L}", prefix).replace("{arch}", toolchain.name))
 
 
-def _as_from_a_shell() -> None:
-    """In the child: what nohup and background jobs have ignored is not ignored."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def execute(command: list[str]) -> Run:
     """Run a command in an empty directory, a session of its own and a fixed environment."""
     environment = {
@@ -191,7 +185,7 @@ def execute(command: list[str]) -> Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_as_from_a_shell,
+            preexec_fn=pages.as_from_a_shell,
         )
         try:
             output, errors = process.communicate(timeout=TIMEOUT)

@@ -156,7 +156,7 @@ def parse(output: str, program: str, wanted: int | None, end: str) -> tuple[int,
     return page, rows
 
 
-def _as_from_a_shell() -> None:
+def as_from_a_shell() -> None:
     """In the child: what nohup and background jobs have ignored is not ignored."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
@@ -173,7 +173,7 @@ def execute(command: list[str], limit: float = TIMEOUT) -> tuple[str, str]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=_as_from_a_shell,
+                preexec_fn=as_from_a_shell,
             )
         except OSError as error:
             return "", f"{command[0]}: {error.strerror}"

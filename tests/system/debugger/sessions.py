@@ -9,6 +9,8 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
+from tests.guest.pages import as_from_a_shell
+
 TOP = Path(__file__).parents[3]
 OCTAVO = TOP / ".venv" / "bin" / "octavo"
 SOURCE = Path(__file__).parent / "program.c"
@@ -28,6 +30,8 @@ class Started:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            process_group=0,  # not ours, which may be orphaned: SIGTSTP does not stop those
+            preexec_fn=as_from_a_shell,
         )
         deadline = time.monotonic() + PATIENCE
         while not os.path.exists(self.socket):
