@@ -170,12 +170,14 @@ def _fork(task: Task, wanted: CloneArguments) -> int:
     process = task.process
     waits = bool(wanted.flags & CLONE_VFORK)
     shared = waits and bool(wanted.flags & CLONE_VM)
-    ends = (-1, -1)
     signal_mask(ALL_SIGNALS)
     if task.cpu.signalled:
         return -ERESTART
-    if waits:
-        ends = vfork.pipe()
+    try:
+        ends = vfork.pipe() if waits else (-1, -1)
+    except GuestError:
+        signal_mask(task.blocked)
+        raise
     pidfd = bytearray(4) if wanted.flags & CLONE_PIDFD else None
     with process.memory.lock:  # another task's half-done change would stay half done in the child
         host_flags = wanted.flags & HOST_FLAGS & ~CSIGNAL | wanted.exit_signal

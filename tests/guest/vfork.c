@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 extern char **environ;
@@ -94,6 +95,23 @@ CASE(descriptors_are_copied) {
   }
   finish(pid);
   number("still open", fcntl(fd, F_GETFD));
+}
+
+static void count_signal(int signal) {
+  (void)signal;
+  stored++;
+}
+
+/* An emulator may need descriptors for it and fail; signals come as before all the same. */
+CASE(no_descriptors_left) {
+  struct rlimit limit = {3, 3};
+  signal(SIGUSR1, count_signal);
+  MUST(setrlimit(RLIMIT_NOFILE, &limit));
+  pid_t pid = vfork();
+  if (pid == 0) _exit(0);
+  if (pid > 0) finish(pid);
+  raise(SIGUSR1);
+  number("signals", stored);
 }
 
 CASE(several) {
