@@ -196,8 +196,8 @@ class Cpu:
     def reset(self) -> None:
         """Fresh registers (execve)."""
     @property
-    def signalled(self) -> bool:
-        """Whether a signal is recorded for this thread and not taken yet."""
+    def signalled(self) -> int:
+        """The signal that is recorded for this thread and not taken yet, 0: none."""
     @property
     def entered(self) -> bool:
         """Whether the recorded signal cut short a host call that had begun. If not, and syscall() gave -ERESTART, the

@@ -384,7 +384,7 @@ void bind_cpu(nb::module_& m) {
             [](PyCpu& c, nb::handle value) { c.it->set_result(int64_t(bits(value))); },
             nb::arg("value"))
         .def("reset", [](PyCpu& c) { c.it->reset(); })
-        .def_prop_ro("signalled", [](PyCpu& c) { return c.it->slot.signo.load() != 0; })
+        .def_prop_ro("signalled", [](PyCpu& c) { return c.it->slot.signo.load(); })
         .def_prop_ro("entered", [](PyCpu& c) { return c.it->slot.entered.load() != 0; })
         .def("take_signal", cpu_take_signal);
 }

@@ -19,7 +19,7 @@ from runtime.syscalls.signals import (
     get_mask,
     swap_action,
 )
-from runtime.task.signals import Action
+from runtime.task.signals import Action, change_mask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def sigprocmask(task: "Task", how: SigHow, new: Address, old: Address) -> int:
             mask |= before & ~_decode(task, -1)
         else:
             raise GuestError(EINVAL)
-        task.block(mask)
+        if result := change_mask(task, mask):
+            return result
     if old:
         _put(task, old, before)
     return 0
@@ -116,5 +117,5 @@ def sgetmask(task: "Task") -> int:
 @syscall
 def ssetmask(task: "Task", mask: Int) -> int:
     before = _encode(task, task.blocked)
-    task.block(_decode(task, mask) & ~(1 << SIGKILL - 1 | 1 << SIGSTOP - 1))
-    return before
+    wanted = _decode(task, mask) & ~(1 << SIGKILL - 1 | 1 << SIGSTOP - 1)
+    return change_mask(task, wanted) or before

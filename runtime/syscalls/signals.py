@@ -10,7 +10,15 @@ from runtime.syscalls.registry import syscall
 from runtime.syscalls.timespecs import TimespecIn
 from runtime.task.frames import BadFrame, on_alternate_stack, pop_frame
 from runtime.task.siginfo import put_host_info, to_host_info
-from runtime.task.signals import DEFAULT, SI_KERNEL, SIGNALS, Action, force, set_action
+from runtime.task.signals import (
+    DEFAULT,
+    SI_KERNEL,
+    SIGNALS,
+    Action,
+    change_mask,
+    force,
+    set_action,
+)
 from runtime.task.vfork import release_parent
 
 TYPE_CHECKING = False
@@ -103,7 +111,8 @@ def rt_sigprocmask(task: "Task", how: SigHow, new: Address, old: Address, size: 
             mask = before & ~mask
         elif how != SIG_SETMASK:
             raise GuestError(EINVAL)
-        task.block(mask)
+        if result := change_mask(task, mask):
+            return result
     if old:
         put_mask(task, old, before)
     return 0

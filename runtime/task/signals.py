@@ -5,7 +5,7 @@ caught signals come here. The core records one at a time and holds back the rest
 All signal numbers here are generic; the guest's numbering appears in the frame and at the system calls.
 """
 
-from runtime._core import KICK_SIGNAL, SYS, quick_syscall, signal_action, signal_mask
+from runtime._core import ERESTART, KICK_SIGNAL, SYS, quick_syscall, signal_action, signal_mask
 from runtime.abi.errors import EINTR
 from runtime.abi.linux import (
     SA_NOCLDSTOP,
@@ -94,6 +94,18 @@ def reset_for_exec(process: "Process") -> None:
     process.actions = {
         s: Action(SIG_IGN) for s, a in process.actions.items() if a.handler == SIG_IGN
     }
+
+
+def change_mask(task: "Task", mask: int) -> int:
+    """For the calls that set the mask: 0. -ERESTART, and the mask as before, when a signal that it blocks came first:
+    the kernel would have delivered it by now, and no other thread could take it from this one afterwards."""
+    before = task.blocked
+    task.block(mask)
+    came = task.cpu.signalled
+    if came and bit(came) & task.blocked:
+        task.block(before)
+        return -ERESTART
+    return 0
 
 
 def deliver(task: "Task", interrupted: bool = False) -> bool:
